@@ -1,0 +1,59 @@
+"""The one place where configuration is read: environment variables with the prefix ``UNIERP_``.
+
+Every setting is described here once; the README's table is generated from the descriptions. A secret may also be
+given as a file: ``UNIERP_ODOO_PASSWORD_FILE=/run/secrets/odoo`` is read where ``UNIERP_ODOO_PASSWORD`` is unset.
+A service whose address is unset is run by the lab (:mod:`unierp_assets.lab`).
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "UNIERP_"
+FILE_SUFFIX = "_FILE"
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Unset addresses mean: use the lab's embedded service."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", hide_input_in_errors=True)
+
+    home: Path = Field(Path(".unierp"), description="Folder of the embedded services' data and of Dagster's home.")
+
+    odoo_url: str | None = Field(None, description="Address of UniERP, for example `https://erp.example.com`.")
+    odoo_db: str | None = Field(None, description="Odoo database name; needed with `UNIERP_ODOO_URL`.")
+    odoo_login: str = Field("admin", description="Login of the integration user in Odoo.")
+    odoo_password: SecretStr | None = Field(None, description="Password or API key of that user.")
+    odoo_timeout: float = Field(120, gt=0, description="Seconds before a call to Odoo is given up.")
+    odoo_connections: int = Field(2, ge=1, le=32, description="Parallel connections; no more than Odoo has workers.")
+    odoo_batch: int = Field(500, ge=1, le=5000, description="Records per bulk call.")
+    odoo_namespace: str = Field(
+        "unierp", pattern=r"^[a-z][a-z0-9_]*$", description="Module part of the external ids written to Odoo."
+    )
+
+    warehouse_url: SecretStr | None = Field(None, description="PostgreSQL URL of the staging warehouse.")
+    storefront_url: SecretStr | None = Field(None, description="PostgreSQL URL of the storefront's database.")
+    storefront_schema: str = Field("shop", description="Schema that holds the storefront's tables or views.")
+
+    overlap_seconds: int = Field(
+        60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."
+    )
+    slice_rows: int = Field(20_000, ge=100, description="Rows worked on at a time; bounds the memory.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: dict[str, object]) -> dict[str, object]:
+        for name in cls.model_fields:
+            path = os.environ.get(f"{PREFIX}{name.upper()}{FILE_SUFFIX}")
+            if path and values.get(name) is None:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+        return values
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once. Tests call ``get_settings.cache_clear()``."""
+    return Settings()
