@@ -1,0 +1,89 @@
+"""UniERP (Odoo) client library, usable on its own: sessions, features, bulk records, documents.
+
+Only the public names are gathered here. Nothing in this package knows about the storefront, the warehouse or Dagster.
+
+>>> with OdooSession("https://erp.example.com", "main", "bot", key) as session:   # doctest: +SKIP
+...     outcomes = load(session, "res.partner", ["id", "name"], [["shop.c1", "Ada"]])
+...     confirm_orders(session, [7, 8])
+"""
+
+from unierp_assets.odoo import documents, values
+from unierp_assets.odoo.bindings import bind, bindings, last_binding_id, unbind
+from unierp_assets.odoo.documents import (
+    Invoice,
+    Payment,
+    Shipment,
+    StockLevel,
+    StockRow,
+    cancel_orders,
+    confirm_orders,
+    deliver,
+    invoice_orders,
+    post_invoices,
+    register_payments,
+    set_stock,
+    stock_levels,
+)
+from unierp_assets.odoo.errors import (
+    OdooAccessDenied,
+    OdooAnswerLost,
+    OdooConcurrencyError,
+    OdooError,
+    OdooLoginFailed,
+    OdooMissingModule,
+    OdooMissingRecord,
+    OdooUnavailable,
+    OdooUnsupported,
+    OdooValidationError,
+)
+from unierp_assets.odoo.features import Features
+from unierp_assets.odoo.loading import load
+from unierp_assets.odoo.outcomes import Attempt, Outcome, failed
+from unierp_assets.odoo.records import archive, changed_since, create, read, search_read, unlink, write_changed
+from unierp_assets.odoo.session import Counters, OdooSession
+
+__all__ = [
+    "Attempt",
+    "Counters",
+    "Features",
+    "Invoice",
+    "OdooAccessDenied",
+    "OdooAnswerLost",
+    "OdooConcurrencyError",
+    "OdooError",
+    "OdooLoginFailed",
+    "OdooMissingModule",
+    "OdooMissingRecord",
+    "OdooSession",
+    "OdooUnavailable",
+    "OdooUnsupported",
+    "OdooValidationError",
+    "Outcome",
+    "Payment",
+    "Shipment",
+    "StockLevel",
+    "StockRow",
+    "archive",
+    "bind",
+    "bindings",
+    "cancel_orders",
+    "changed_since",
+    "confirm_orders",
+    "create",
+    "deliver",
+    "documents",
+    "failed",
+    "invoice_orders",
+    "last_binding_id",
+    "load",
+    "post_invoices",
+    "read",
+    "register_payments",
+    "search_read",
+    "set_stock",
+    "stock_levels",
+    "unbind",
+    "unlink",
+    "values",
+    "write_changed",
+]
