@@ -1,0 +1,71 @@
+"""Price lists, one per currency, and the prices on them, dated where the shop dates them."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned
+
+
+def stage_price_lists(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """One row per currency the shop sells in."""
+    return (
+        inputs["currencies"]
+        .filter(pl.col("active"))
+        .select(KEY, name=pl.format("Storefront {}", KEY), currency=pl.col(KEY))
+    )
+
+
+def stage_prices(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """One row per price. Instants are cut to the second, which is what Odoo stores."""
+    return inputs["prices"].select(
+        KEY,
+        price_list=cleaned("currency").str.to_uppercase(),
+        variant=pl.col("variant_id").cast(pl.String),
+        amount=pl.col("amount"),
+        currency=cleaned("currency").str.to_uppercase(),
+        valid_from=pl.col("valid_from").dt.truncate("1s"),
+        valid_to=pl.col("valid_to").dt.truncate("1s"),
+    )
+
+
+PRICE_LISTS = Entity(
+    name="price_lists",
+    domain="products",
+    description="One price list per currency of the shop.",
+    model="product.pricelist",
+    inputs=(Input("currencies", "code"),),
+    fields=(
+        Field("name", Kind.TEXT, "Name of the price list.", odoo="name"),
+        Field("currency", Kind.TEXT, "ISO 4217 code.", odoo="currency_id", lookup=("res.currency", "name")),
+    ),
+    stage=stage_price_lists,
+)
+
+PRICES = Entity(
+    name="prices",
+    domain="products",
+    description="Prices per variant and currency, with their validity.",
+    model="product.pricelist.item",
+    inputs=(Input("prices", "id"),),
+    fields=(
+        Field(
+            "price_list",
+            Kind.REFERENCE,
+            "The price list of its currency.",
+            odoo="pricelist_id",
+            target="price_lists",
+            owner=System.UNIERP,
+        ),
+        Field(
+            "variant", Kind.REFERENCE, "Key of the variant.", odoo="product_id", target="variants", owner=System.UNIERP
+        ),
+        Field("amount", Kind.DECIMAL, "Price in `currency`.", odoo="fixed_price", scale=2, owner=System.UNIERP),
+        Field("currency", Kind.TEXT, "ISO 4217 code of the amount.", role=Role.STAGED),
+        Field("valid_from", Kind.TIMESTAMP, "First instant of validity.", odoo="date_start", owner=System.UNIERP),
+        Field("valid_to", Kind.TIMESTAMP, "Last instant of validity.", odoo="date_end", owner=System.UNIERP),
+    ),
+    stage=stage_prices,
+    withdrawal=Withdrawal.DELETE,
+    constants={"applied_on": "0_product_variant", "compute_price": "fixed"},
+)

@@ -1,0 +1,172 @@
+"""The vocabulary in which an entity is declared: kinds of values, roles and owners of fields, their place in Odoo.
+
+What belongs here: the declaration types and what follows from them alone (polars types, canonical text of a value).
+What does not: any single entity (a module of its own each), how values are read, merged or written (``sync``).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+KEY = "key"
+"""Name of the column that holds the entity's key: the identifier it has in the system that created it, as text."""
+
+
+class System(StrEnum):
+    """The systems that are kept in agreement."""
+
+    STOREFRONT = "storefront"
+    UNIERP = "unierp"
+
+
+class Kind(StrEnum):
+    """What a value is. It decides the column type in frames and tables and how the value is coded for Odoo."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    REFERENCE = "reference"
+    REFERENCES = "references"
+
+
+class Role(StrEnum):
+    """What the sync does with a field.
+
+    ``SYNC``: merged field by field and written. ``INITIAL``: written when the record is created, never compared.
+    ``VERIFY``: computed by the other system; must come out equal, or the record is held. ``STAGED``: used by the gate
+    and the reports only.
+    """
+
+    SYNC = "sync"
+    INITIAL = "initial"
+    VERIFY = "verify"
+    STAGED = "staged"
+
+
+class Withdrawal(StrEnum):
+    """What happens in UniERP when the storefront no longer has the record."""
+
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One canonical field.
+
+    ``odoo`` is the name of the Odoo field, or of a concept that the client library resolves to what the server has
+    (``tax`` is ``tax_ids`` on one version, ``tax_id`` on another). ``lookup`` names the model and the code field of
+    Odoo's own master data (countries, currencies) that a text code stands for. ``target`` is the entity a reference
+    points to. ``flows_to`` lists the systems the sync may write the field to.
+    """
+
+    name: str
+    kind: Kind
+    comment: str
+    role: Role = Role.SYNC
+    owner: System = System.STOREFRONT
+    strategy: str = "owner"
+    odoo: str | None = None
+    scale: int = 0
+    target: str | None = None
+    lookup: tuple[str, str] | None = None
+    personal: bool = False
+    flows_to: tuple[System, ...] = (System.UNIERP,)
+
+    @property
+    def dtype(self) -> pl.DataType:
+        """The polars type of the field's column."""
+        match self.kind:
+            case Kind.INTEGER:
+                return pl.Int64()
+            case Kind.DECIMAL:
+                return pl.Decimal(18, self.scale)
+            case Kind.BOOLEAN:
+                return pl.Boolean()
+            case Kind.TIMESTAMP:
+                return pl.Datetime("us", "UTC")
+            case Kind.DATE:
+                return pl.Date()
+            case _:
+                return pl.String()
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A storefront table an entity is made of, and where the entity's key stands in it.
+
+    ``key`` is a column of the table itself, or, where ``via`` is given as (table, column here, column there), of the
+    table that is reached through it. Every input frame carries the key as a text column named ``key``.
+    """
+
+    table: str
+    key: str
+    via: tuple[str, str, str] | None = None
+
+
+Stage = Callable[[Mapping[str, pl.DataFrame]], pl.DataFrame]
+"""Turns the landing rows of some keys (a frame per input table, deleted rows left out) into canonical rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One entity: its canonical columns, who owns them, where they live in Odoo, and how they are staged.
+
+    ``inputs`` are the storefront tables the entity is made of; a change in any of them stages the entity's row anew.
+    ``model`` is the Odoo model (or concept). ``adopt_by`` names a field by which an existing, unbound record of Odoo
+    is taken over instead of created. ``constants`` are written on creation.
+    """
+
+    name: str
+    domain: str
+    description: str
+    model: str
+    inputs: tuple[Input, ...]
+    fields: tuple[Field, ...]
+    stage: Stage
+    withdrawal: Withdrawal = Withdrawal.KEEP
+    adopt_by: str | None = None
+    constants: Mapping[str, object] | None = None
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"{self.name} has no field {name!r}")
+
+    @property
+    def synced(self) -> tuple[Field, ...]:
+        """The fields that are merged: what the base remembers."""
+        return tuple(field for field in self.fields if field.role is Role.SYNC)
+
+    @property
+    def compared(self) -> tuple[Field, ...]:
+        """The fields read back from UniERP: merged ones and verified ones."""
+        return tuple(field for field in self.fields if field.role in (Role.SYNC, Role.VERIFY))
+
+    @property
+    def references(self) -> tuple[Field, ...]:
+        """The fields that point to other entities."""
+        return tuple(field for field in self.fields if field.target)
+
+    def schema(self, *roles: Role) -> pl.Schema:
+        """The polars schema of a frame with the key and the fields of these roles (all when none are given)."""
+        chosen = [field for field in self.fields if not roles or field.role in roles]
+        return pl.Schema({KEY: pl.String(), **{field.name: field.dtype for field in chosen}})
+
+
+def joined(keys: pl.Expr) -> pl.Expr:
+    """Aggregates keys to the canonical text of a set: sorted, without repetition, joined by commas."""
+    return keys.cast(pl.String).drop_nulls().unique().sort().str.join(",")
+
+
+def cleaned(column: str) -> pl.Expr:
+    """A text column without surrounding white space, inner runs of white space folded, empty text as null."""
+    text = pl.col(column).str.replace_all(r"[ \t\r\n\u00a0]+", " ").str.strip_chars()
+    return pl.when(text == "").then(None).otherwise(text)

@@ -1,0 +1,58 @@
+"""Variants: the articles that are stocked and sold, each with its SKU and barcode."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from unierp_assets.entities import clean
+from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
+
+
+def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """One row per variant, with its configuration."""
+    values = inputs["variant_values"].group_by(KEY).agg(attribute_values=joined(pl.col("attribute_value_id")))
+    barcode = cleaned("barcode").str.replace_all(" ", "")
+    return (
+        inputs["variants"]
+        .join(values, on=KEY, how="left")
+        .select(
+            KEY,
+            product=pl.col("product_id").cast(pl.String),
+            attribute_values=pl.col("attribute_values"),
+            sku=cleaned("sku"),
+            barcode=barcode,
+            barcode_is_valid=clean.is_barcode(barcode),
+            weight=pl.col("weight_kg"),
+            cost=pl.col("cost_amount"),
+            cost_currency=pl.col("cost_currency"),
+            active=pl.col("active").fill_null(True),
+        )
+    )
+
+
+VARIANTS = Entity(
+    name="variants",
+    domain="products",
+    description="Variants of products: what is stocked, priced and sold.",
+    model="product.product",
+    inputs=(Input("variants", "id"), Input("variant_values", "variant_id")),
+    fields=(
+        Field("product", Kind.REFERENCE, "Key of the product.", role=Role.INITIAL, target="products"),
+        Field(
+            "attribute_values",
+            Kind.REFERENCES,
+            "Keys of its attribute values.",
+            role=Role.INITIAL,
+            target="attribute_values",
+        ),
+        Field("sku", Kind.TEXT, "Stock keeping unit, unique.", odoo="default_code", owner=System.UNIERP),
+        Field("barcode", Kind.TEXT, "EAN or UPC.", odoo="barcode", owner=System.UNIERP),
+        Field("barcode_is_valid", Kind.BOOLEAN, "Whether the check digit is right.", role=Role.STAGED),
+        Field("weight", Kind.DECIMAL, "Weight in kilograms.", odoo="weight", scale=2, owner=System.UNIERP),
+        Field("cost", Kind.DECIMAL, "Cost in the cost currency.", odoo="standard_price", scale=2, owner=System.UNIERP),
+        Field("cost_currency", Kind.TEXT, "Currency of the cost (the company's).", role=Role.STAGED),
+        Field("active", Kind.BOOLEAN, "Whether it is on sale.", odoo="active", owner=System.UNIERP),
+    ),
+    stage=stage,
+    withdrawal=Withdrawal.ARCHIVE,
+)
