@@ -11,13 +11,13 @@ of a table is unique, and only the key and ``updated_at`` are never null.
 """
 
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Date,
     DateTime,
     Index,
@@ -54,15 +54,17 @@ Amounts are rounded per line to the decimals of the order's currency, halves awa
 """
 
 
-def _key(name: str, type_: TypeEngine | type[TypeEngine], comment: str) -> Column:
+def _key(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]], comment: str) -> Column[Any]:
     return Column(name, type_, primary_key=True, autoincrement=False, comment=comment)
 
 
-def _column(name: str, type_: TypeEngine | type[TypeEngine], comment: str, *, personal: bool = False) -> Column:
+def _column(
+    name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]], comment: str, *, personal: bool = False
+) -> Column[Any]:
     return Column(name, type_, nullable=True, comment=comment, info={"personal": True} if personal else {})
 
 
-def _table(metadata: MetaData, name: str, comment: str, *columns: Column) -> Table:
+def _table(metadata: MetaData, name: str, comment: str, *columns: Column[Any]) -> Table:
     updated_at = Column(
         UPDATED_AT,
         INSTANT,
@@ -342,27 +344,21 @@ def _orders(metadata: MetaData) -> None:
     )
 
 
-def _touch_function_ddl(schema: str) -> DDL:
-    """The trigger function that keeps ``updated_at`` true where a statement does not set it itself."""
-    # SQLAlchemy's DDL formats with %, and the identifier was quoted by its own preparer: nothing of a user gets in.
-    return DDL(
-        """
-        CREATE OR REPLACE FUNCTION %(function)s() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-            IF TG_OP = 'INSERT' THEN
-                NEW.updated_at := coalesce(NEW.updated_at, clock_timestamp());
-            ELSIF NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at THEN
-                NEW.updated_at := clock_timestamp();
-            END IF;
-            RETURN NEW;
-        END $$
-        """,
-        context={"function": _touch_function(schema)},
-    )
-
-
-def _touch_function(schema: str) -> str:
-    return f"{_quote(schema)}.touch_updated_at"
+# Keeps updated_at true where a statement does not set it itself.
+_TOUCH_FUNCTION: Final = """
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.updated_at := coalesce(NEW.updated_at, clock_timestamp());
+    ELSIF NEW.updated_at IS NOT DISTINCT FROM OLD.updated_at THEN
+        NEW.updated_at := clock_timestamp();
+    END IF;
+    RETURN NEW;
+END $$
+"""
+_TOUCH_TRIGGER: Final = (
+    "CREATE TRIGGER touch_updated_at BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}()"
+)
 
 
 def _quote(identifier: str) -> str:
@@ -382,22 +378,18 @@ def contract_metadata(schema: str = DEFAULT_SCHEMA) -> MetaData:
     _people(metadata)
     _orders(metadata)
 
-    event.listen(
-        metadata,
-        "before_create",
-        DDL("CREATE SCHEMA IF NOT EXISTS %(quoted)s", context={"quoted": _quote(schema)}),
-    )
-    event.listen(metadata, "before_create", _touch_function_ddl(schema))
+    def before_create(target: MetaData, connection: Connection, **_options: object) -> None:
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {_quote(schema)}")
+        connection.exec_driver_sql(_TOUCH_FUNCTION.format(function=function))
+
+    def after_create(target: Table, connection: Connection, **_options: object) -> None:
+        table_name = f"{_quote(schema)}.{_quote(target.name)}"
+        connection.exec_driver_sql(_TOUCH_TRIGGER.format(table=table_name, function=function))
+
+    function = f"{_quote(schema)}.touch_updated_at"
+    event.listen(metadata, "before_create", before_create)
     for table in metadata.tables.values():
-        event.listen(
-            table,
-            "after_create",
-            DDL(
-                "CREATE TRIGGER touch_updated_at BEFORE INSERT OR UPDATE ON %(fullname)s "
-                "FOR EACH ROW EXECUTE FUNCTION %(function)s()",
-                context={"function": _touch_function(schema)},
-            ),
-        )
+        event.listen(table, "after_create", after_create)
     return metadata
 
 
@@ -406,18 +398,18 @@ def contract_tables(schema: str = DEFAULT_SCHEMA) -> dict[str, Table]:
     return {table.name: table for table in contract_metadata(schema).tables.values()}
 
 
-def key_column(table: Table) -> Column:
+def key_column(table: Table) -> Column[Any]:
     """The one column that identifies a row of a contract table."""
     (key,) = table.primary_key.columns
     return key
 
 
-def is_personal(column: Column) -> bool:
+def is_personal(column: Column[Any]) -> bool:
     """Whether a column holds personal data."""
     return bool(column.info.get("personal"))
 
 
-def type_name(column: Column) -> str:
+def type_name(column: Column[Any]) -> str:
     """The column's PostgreSQL type as documentation writes it, for example ``numeric(16,4)``."""
     match column.type:
         case DateTime():

@@ -1,0 +1,91 @@
+"""What the engine needs of a shop system, as one small protocol, and the errors every connector raises.
+
+Belongs here: the protocol, its errors, and what works on any connector alike. Does not belong here: how a particular
+shop system is read (``sql.py`` reads PostgreSQL).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Protocol
+
+import polars as pl
+
+from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
+
+Key = int | str
+"""A row's key as the shop has it: a number, or text for currencies and taxes."""
+
+
+class StorefrontError(Exception):
+    """Base of everything a storefront connector raises on purpose."""
+
+
+class StorefrontUnavailable(StorefrontError):
+    """The shop could not be reached, refused the login, or did not answer in time. Trying again later may help."""
+
+
+class StorefrontContractError(StorefrontError):
+    """The shop answers, but does not offer what the contract says. Somebody has to change the shop or its grants."""
+
+
+class Storefront(Protocol):
+    """A shop that fulfils the storefront contract (``contract.py``).
+
+    Every method raises :class:`StorefrontUnavailable` or :class:`StorefrontContractError`, whose messages are one
+    sentence or two that name the server, table or column and the remedy, without secrets.
+    """
+
+    def check(self, *, write_back: bool = True) -> None:
+        """Verify that everything the contract asks for is there and readable, and say all that is missing at once.
+
+        With ``write_back`` also that ``stock_levels.available`` may be written.
+        """
+
+    def tables(self) -> tuple[str, ...]:
+        """The contract's table names, ordered so that what a row points to comes in an earlier table."""
+
+    def count(self, table: str) -> int:
+        """How many rows a table has now."""
+
+    def keys(self, table: str) -> pl.Series:
+        """All keys of a table, in no particular order: ``Int64``, or ``String`` for currencies and taxes.
+
+        What was known and is not among them was deleted.
+        """
+
+    def changed(self, table: str, since: datetime | None, after_key: Key | None, limit: int) -> pl.DataFrame:
+        """At most ``limit`` rows in the order of (``updated_at``, key), from a cursor on.
+
+        ``since=None`` starts at the beginning. ``after_key=None`` includes rows of exactly ``since``; otherwise the
+        rows after (``since``, ``after_key``) are given. Fewer rows than ``limit`` mean that there are no more now.
+
+        The columns are the contract's, in its order: keys ``Int64`` or ``String`` as the shop has them, amounts,
+        quantities and rates ``Decimal`` (exact), instants ``Datetime("us", "UTC")``, days ``Date``. A value no frame
+        can hold (``NaN``, an infinite instant or one outside the years 1 to 9999) is null. Rows whose transaction
+        commits late may appear behind a cursor that has moved on: the caller starts a little earlier each time. An
+        ``updated_at`` in the future is given as it is: the caller must not move its cursor beyond the present.
+        """
+
+    def write_available(self, rows: pl.DataFrame) -> int:
+        """Tell the shop what is available, and return how many of its rows changed by that.
+
+        ``rows`` has ``variant_id``, ``location_id`` and ``available`` (units), one row per pair and without nulls;
+        otherwise ``ValueError``. Rows that are equal already are not touched, pairs the shop does not have are left
+        out, so that calling it twice is the same as calling it once.
+        """
+
+    def close(self) -> None:
+        """Give up connections. The object can be used again afterwards."""
+
+
+def pages(shop: Storefront, table: str, since: datetime | None, size: int) -> Iterator[pl.DataFrame]:
+    """All rows of ``table`` changed at or after ``since``, in frames of at most ``size`` rows that are never empty."""
+    key_name = key_column(contract_tables()[table]).name
+    after_key: Key | None = None
+    while True:
+        page = shop.changed(table, since, after_key, size)
+        if not page.is_empty():
+            yield page
+        if page.height < size:
+            return
+        since, after_key = page[UPDATED_AT][-1], page[key_name][-1]
