@@ -5,8 +5,13 @@ How keys become names belongs to the callers; here they are only looked up, set 
 
 from collections.abc import Iterable, Mapping
 
+from unierp_assets.odoo.batches import settle
+from unierp_assets.odoo.errors import OdooValidationError
 from unierp_assets.odoo.outcomes import Outcome
 from unierp_assets.odoo.session import OdooSession
+from unierp_assets.odoo.values import chunks
+
+MODEL = "ir.model.data"
 
 
 def bindings(
@@ -19,23 +24,85 @@ def bindings(
     batch: int = 5000,
 ) -> dict[str, int]:
     """``{name: database id}`` of a namespace (the module part of external ids), optionally of one model, only
-    entries made after ``since_id`` (an ``ir.model.data`` id), or only the given names."""
-    raise NotImplementedError
+    entries made after ``since_id`` (an ``ir.model.data`` id), or only the given names.
+
+    The records themselves may have been deleted by SQL; Odoo's own ``unlink`` removes the entries."""
+    domain: list[list[object]] = [["module", "=", namespace]]
+    if model is not None:
+        domain.append(["model", "=", model])
+    found: dict[str, int] = {}
+    if names is not None:
+        for part in chunks(names, batch):
+            rows = session.call(MODEL, "search_read", [*domain, ["name", "in", part]], ["name", "res_id"], order="id")
+            found |= {row["name"]: row["res_id"] for row in rows}
+        return found
+    last = since_id
+    while True:
+        rows = session.call(
+            MODEL, "search_read", [*domain, ["id", ">", last]], ["name", "res_id"], order="id", limit=batch
+        )
+        found |= {row["name"]: row["res_id"] for row in rows}
+        if len(rows) < batch:
+            return found
+        last = rows[-1]["id"]
 
 
 def last_binding_id(session: OdooSession, namespace: str) -> int:
     """The cursor for ``since_id``: the highest ``ir.model.data`` id of the namespace, 0 if none."""
-    raise NotImplementedError
+    ids = session.call(MODEL, "search", [["module", "=", namespace]], order="id desc", limit=1)
+    return int(ids[0]) if ids else 0
 
 
 def bind(
     session: OdooSession, namespace: str, model: str, names: Mapping[str, int], *, batch: int = 1000
 ) -> list[Outcome[str]]:
     """Gives records external ids ``namespace.name``; idempotent. A name that already points elsewhere fails with
-    :class:`OdooValidationError`."""
-    raise NotImplementedError
+    :class:`OdooValidationError`. Key: the name."""
+
+    def act(part: list[str]) -> list[Outcome[str]]:
+        there = {
+            row["name"]: (row["model"], row["res_id"])
+            for row in session.call(
+                MODEL,
+                "search_read",
+                [["module", "=", namespace], ["name", "in", part]],
+                ["name", "model", "res_id"],
+                order="id",
+            )
+        }
+        new = [name for name in part if name not in there]
+        if new:
+            session.step(
+                MODEL,
+                "create",
+                [
+                    {"module": namespace, "name": name, "model": model, "res_id": names[name], "noupdate": True}
+                    for name in new
+                ],
+            )
+        outcomes = [Outcome(name, names[name]) for name in new]
+        for name, target in there.items():
+            error = None
+            if target != (model, names[name]):
+                error = OdooValidationError(
+                    f"the external id {namespace}.{name} already names {target[0]} {target[1]}",
+                    server=session.server,
+                    model=model,
+                    record=name,
+                    remedy="remove the external id in UniERP if it is wrong",
+                )
+            outcomes.append(Outcome(name, names[name], error, changed=False))
+        return outcomes
+
+    return settle(session, list(names), act, key=lambda name: name, batch=batch)
 
 
 def unbind(session: OdooSession, namespace: str, names: Iterable[str], *, batch: int = 1000) -> int:
     """Removes external ids (not the records); returns how many there were."""
-    raise NotImplementedError
+    count = 0
+    for part in chunks(names, batch):
+        ids = session.call(MODEL, "search", [["module", "=", namespace], ["name", "in", part]])
+        if ids:
+            session.call(MODEL, "unlink", ids)
+        count += len(ids)
+    return count

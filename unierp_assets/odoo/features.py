@@ -1,38 +1,92 @@
 """What a server has, decided by its models and fields and never by its version number.
 
-The table of probes (:data:`CONCEPTS`) is data: a new Odoo generation is a new row. What is done with the answer belongs
-to the callers.
+The table of probes (:data:`~unierp_assets.odoo.catalogue.CONCEPTS`) is data: a new Odoo generation is a new row there.
+What is done with the answer belongs to the callers.
 """
 
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from unierp_assets.odoo.catalogue import CONCEPTS
+from unierp_assets.odoo.errors import OdooMissingModule, OdooUnsupported
+from unierp_assets.odoo.faults import missing_module
+
+ATTRIBUTES = ["type", "string", "required", "readonly", "store", "relation", "selection"]
+
+FieldsOf = Mapping[str, Mapping[str, Any]]
 
 
 class Features:
-    """Cached answers about one database. Thread-safe. A model is asked once (``fields_get``, about 10 ms)."""
+    """Cached answers about one database. Thread-safe. A model is asked once (``fields_get``, about 10 ms).
 
-    def fields(self, model: str) -> dict[str, dict[str, Any]]:
-        """``{field: {"type", "required", "relation", "selection"?, "readonly", "string"}}``; {} if absent."""
-        raise NotImplementedError
+    ``fields_get`` is a function from a model's name to its fields; it raises :class:`OdooMissingModule` for an absent
+    model. ``server`` is named by errors."""
+
+    def __init__(self, fields_get: Callable[[str], FieldsOf], *, server: str = "UniERP") -> None:
+        self._fields_get = fields_get
+        self._server = server
+        self._known: dict[str, FieldsOf] = {}
+        self._lock = threading.RLock()
+
+    def fields(self, model: str) -> FieldsOf:
+        """``{field: {"type", "required", "relation", "selection", "readonly", "store", "string"}}``; {} if the model
+        is absent."""
+        with self._lock:
+            if model not in self._known:
+                try:
+                    self._known[model] = self._fields_get(model)
+                except OdooMissingModule:
+                    self._known[model] = {}
+            return self._known[model]
 
     def has(self, model: str, field: str | None = None) -> bool:
         """True if the model (and its field) exists for this user."""
-        raise NotImplementedError
+        fields = self.fields(model)
+        return bool(fields) if field is None else field in fields
+
+    def choose(self, concept: str) -> Any:
+        """The value of a row of the table of probes; raises :class:`OdooUnsupported` if no option holds."""
+        for option in CONCEPTS[concept]:
+            if self.has(option.model, option.field):
+                return option.value
+        models = sorted({option.model for option in CONCEPTS[concept]})
+        if not any(self.has(model) for model in models):
+            raise missing_module(CONCEPTS[concept][0].model, server=self._server)
+        raise OdooUnsupported(f"this server has no {concept}", server=self._server, model=models[0])
 
     def field(self, model: str, concept: str) -> str:
         """This server's name of a field: ``field("sale.order.line", "tax")`` is ``tax_ids`` or ``tax_id``.
 
-        Raises :class:`OdooUnsupported` if the server has none of the known names."""
-        raise NotImplementedError
+        Raises :class:`OdooUnsupported` if the server has none of the known names, KeyError for an unknown concept."""
+        return str(self.choose(f"{model}/{concept}"))
 
     def model(self, concept: str) -> str:
         """This server's model of a concept: ``model("lot")`` is ``stock.lot`` or ``stock.production.lot``."""
-        raise NotImplementedError
+        return str(self.choose(concept))
 
     def values(self, concept: str) -> dict[str, Any]:
         """The values that express a concept: ``values("storable")`` is ``{"type": "product"}`` or
         ``{"type": "consu", "is_storable": True}``."""
-        raise NotImplementedError
+        return dict(self.choose(concept))
+
+    def way(self, concept: str) -> str:
+        """The method or way of doing a step: ``way("return")`` is ``create_returns`` or ``action_create_returns``."""
+        return str(self.choose(concept))
 
     def require(self, *models: str) -> None:
         """Raises :class:`OdooMissingModule`, naming the app to install, if one of the models is absent."""
-        raise NotImplementedError
+        for model in models:
+            if not self.has(model):
+                raise missing_module(model, server=self._server)
+
+    def require_field(self, model: str, field: str) -> None:
+        """Raises :class:`OdooMissingModule` if the model or this field of it is absent."""
+        self.require(model)
+        if not self.has(model, field):
+            raise missing_module(model, server=self._server, field=field)
+
+    def forget(self) -> None:
+        """Ask anew, for example after an app was installed."""
+        with self._lock:
+            self._known.clear()

@@ -4,39 +4,95 @@ Everything that is true of every call belongs here (context, pool, retry rules, 
 :mod:`~unierp_assets.odoo.records` and :mod:`~unierp_assets.odoo.documents`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from unierp_assets.odoo.features import Features
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_any,
+    wait_random_exponential,
+)
+
+from unierp_assets.odoo.errors import (
+    OdooAccessDenied,
+    OdooAnswerLost,
+    OdooConcurrencyError,
+    OdooError,
+    OdooLoginFailed,
+    OdooUnavailable,
+)
+from unierp_assets.odoo.features import ATTRIBUTES, Features, FieldsOf
 from unierp_assets.odoo.outcomes import Attempt
+from unierp_assets.odoo.transport import Transport
+from unierp_assets.odoo.values import encode
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Tracking and followers cost a third of the time of a write and nobody asked for them; UTC because `load` reads
+# instants in the user's time zone.
+BULK_CONTEXT: Mapping[str, Any] = {
+    "tracking_disable": True,
+    "mail_create_nolog": True,
+    "mail_notrack": True,
+    "mail_create_nosubscribe": True,
+    "tz": "UTC",
+}
+
+READS = frozenset(
+    {
+        "address_get", "check_access_rights", "check_access_rule", "context_get", "default_get", "export_data",
+        "fields_get", "formatted_read_group", "get_external_id", "get_metadata", "get_views", "has_access",
+        "has_group", "name_get", "name_search", "onchange", "read", "read_group", "search", "search_count",
+        "search_read", "web_read", "web_search_read",
+    }
+)  # fmt: skip
+
+# Requests that begin before an answer to the previous one is read would mix up on one connection; a pool slot is one.
+MAX_CONNECTIONS = 64
+
 
 class Counters:
-    """Calls of a session, counted without races. ``reads`` and ``writes`` are calls, not records."""
+    """Calls of a session, counted without races. ``reads`` and ``writes`` are calls sent, repeats included."""
 
-    reads: int
-    writes: int
-    seconds: float
+    def __init__(self) -> None:
+        self.reads = 0
+        self.writes = 0
+        self.seconds = 0.0
+        self.by_method: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, model: str, method: str, seconds: float, *, write: bool) -> None:
+        with self._lock:
+            self.seconds += seconds
+            self.by_method[f"{model}.{method}"] += 1
+            if write:
+                self.writes += 1
+            else:
+                self.reads += 1
 
     def snapshot(self) -> dict[str, float]:
         """``{"reads", "writes", "seconds"}`` so far; seconds are summed over all connections."""
-        raise NotImplementedError
+        with self._lock:
+            return {"reads": self.reads, "writes": self.writes, "seconds": self.seconds}
 
 
 class OdooSession:
     """A login to one database, usable from many threads over at most ``connections`` connections.
 
     ``password`` may be an API key. ``timeout`` is in seconds, for each call. Nothing is sent before the first call;
-    the first call logs in and raises :class:`OdooLoginFailed` or :class:`OdooUnavailable`.
+    the first call logs in and raises :class:`OdooLoginFailed` or :class:`OdooUnavailable`. ``attempts`` bounds the
+    repeats of what may be repeated, ``backoff`` is the first pause in seconds (it doubles, with jitter).
     """
-
-    url: str
-    db: str
-    login: str
-    counters: Counters
 
     def __init__(
         self,
@@ -48,34 +104,149 @@ class OdooSession:
         timeout: float = 120,
         connections: int = 2,
         lang: str = "en_US",
+        attempts: int = 5,
+        backoff: float = 0.2,
     ) -> None:
-        raise NotImplementedError
+        if not 1 <= connections <= MAX_CONNECTIONS:
+            raise ValueError(f"connections must be from 1 to {MAX_CONNECTIONS}")
+        parts = urlsplit(url)
+        host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        self.url = f"{parts.scheme}://{host}"
+        self.db = db
+        self.login = login
+        self.server = f"{self.url}/{db}"
+        self.timeout = timeout
+        self.connections = connections
+        self.context: dict[str, Any] = {**BULK_CONTEXT, "lang": lang}
+        self.counters = Counters()
+        self.features = Features(self._fields_get, server=self.server)
+        self._password = password
+        self._attempts = attempts
+        self._backoff = backoff
+        self._uid: int | None = None
+        self._version: str | None = None
+        self._company: dict[str, Any] | None = None
+        self._lock = threading.RLock()
+        self._pool: queue.LifoQueue[Transport | None] = queue.LifoQueue()
+        for _ in range(connections):
+            self._pool.put(None)
+        self._executor: ThreadPoolExecutor | None = None
+        self._inside = threading.local()
+
+    def __repr__(self) -> str:
+        return f"OdooSession({self.server}, {self.login})"
+
+    # Calls
+
+    def call(self, model: str, method: str, *args: Any, context: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        """One ``execute_kw``. ``context`` is laid over the session's own (UTC, en_US, tracking off).
+
+        Reads are repeated on network errors. Writes are repeated only when nothing was sent or the server says that it
+        rolled them back because of a concurrent write; a write whose answer was lost raises :class:`OdooAnswerLost`.
+        Private methods (leading underscore) raise :class:`OdooAccessDenied` without being sent.
+        """
+        return self._execute(model, method, args, kwargs, context or {}, again=True)
+
+    def step(self, model: str, method: str, *args: Any, context: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Like :meth:`call`, but a concurrent write is not repeated either: for steps that must look again first."""
+        return self._execute(model, method, args, kwargs, context or {}, again=False)
+
+    def _execute(
+        self,
+        model: str,
+        method: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: Mapping[str, Any],
+        *,
+        again: bool,
+    ) -> Any:
+        if method.startswith("_"):
+            raise OdooAccessDenied(
+                f"{method} is a private method", server=self.server, model=model, remedy="call a public method"
+            )
+        write = method not in READS
+        uid = self.login_now()
+        keywords = {**encode(kwargs), "context": {**self.context, **encode(context)}}
+        params = [self.db, uid, self._password, model, method, encode(args), keywords]
+
+        def once(transport: Transport) -> Any:
+            started = time.perf_counter()
+            try:
+                return transport.rpc("object", "execute_kw", params, model=model)
+            finally:
+                self.counters.add(model, method, time.perf_counter() - started, write=write)
+
+        return self._patiently(once, write=write, again=again)
+
+    def _patiently(self, send: Callable[[Transport], R], *, write: bool = False, again: bool = True) -> R:
+        def retryable(error: BaseException) -> bool:
+            if isinstance(error, OdooAnswerLost):
+                return not write
+            return isinstance(error, OdooUnavailable) or (again and isinstance(error, OdooConcurrencyError))
+
+        return self.retrying(retryable)(self._over_a_connection, send)
+
+    def retrying(self, retryable: Callable[[BaseException], bool]) -> Retrying:
+        """The session's patience (attempts, back-off with jitter, limit in time) for one kind of error."""
+        return Retrying(
+            retry=retry_if_exception(retryable),
+            # a second time-out is enough to know that the server is stuck
+            stop=stop_any(stop_after_attempt(self._attempts), stop_after_delay(2 * self.timeout)),
+            wait=wait_random_exponential(multiplier=self._backoff, max=10),
+            reraise=True,
+        )
+
+    def _over_a_connection(self, send: Callable[[Transport], R]) -> R:
+        transport = self._pool.get()
+        try:
+            if transport is None:
+                transport = Transport(self.url, server=self.server, timeout=self.timeout)
+            return send(transport)
+        finally:
+            self._pool.put(transport)
+
+    def login_now(self) -> int:
+        """Log in if not done yet; the user's database id. Raises :class:`OdooLoginFailed`."""
+        with self._lock:
+            if self._uid is None:
+                args = [self.db, self.login, self._password]
+                uid = self._patiently(lambda transport: transport.rpc("common", "login", args))
+                if not uid:
+                    raise OdooLoginFailed("UniERP refuses the login or password", server=self.server)
+                self._uid = int(uid)
+            return self._uid
+
+    # What the server is
 
     @property
     def version(self) -> str:
         """The server's version text, for people and logs; decisions are made by :attr:`features`."""
-        raise NotImplementedError
+        if self._version is None:
+            self._version = self._patiently(lambda transport: transport.version())
+        return self._version
 
-    @property
-    def features(self) -> Features:
-        """What this server has; probed on demand and cached."""
-        raise NotImplementedError
+    def _fields_get(self, model: str) -> FieldsOf:
+        return self.call(model, "fields_get", [], ATTRIBUTES)
 
-    def call(
-        self,
-        model: str,
-        method: str,
-        *args: Any,
-        context: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        """One ``execute_kw``. ``context`` is laid over the session's own (UTC, en_US, tracking off).
+    def company(self) -> dict[str, Any]:
+        """The user's company: ``{"id", "name", "currency_id", "currency", "country_code"}``, read once."""
+        if self._company is None:
+            user = self.call("res.users", "read", [self.login_now()], ["company_id"])[0]
+            company = self.call("res.company", "read", [user["company_id"][0]], ["name", "currency_id", "country_id"])[
+                0
+            ]
+            country = company["country_id"] and self.call("res.country", "read", [company["country_id"][0]], ["code"])
+            self._company = {
+                "id": company["id"],
+                "name": company["name"],
+                "currency_id": company["currency_id"][0],
+                "currency": company["currency_id"][1],
+                "country_code": country[0]["code"] if country else None,
+            }
+        return self._company
 
-        Reads are repeated on network errors. Writes are repeated only when the server says that it rolled them back
-        because of a concurrent write; a write whose answer was lost raises :class:`OdooAnswerLost`.
-        Private methods (leading underscore) raise :class:`OdooAccessDenied` without being sent.
-        """
-        raise NotImplementedError
+    # Many at once
 
     def map(self, fn: Callable[[T], R], items: Iterable[T], *, connections: int | None = None) -> list[Attempt[R]]:
         """``fn`` of each item over at most ``connections`` threads; results in the order of the items.
@@ -83,25 +254,46 @@ class OdooSession:
         An :class:`OdooError` of one item is in its :class:`Attempt`; any other exception is raised after all
         running items have ended. Called from inside ``fn`` it works one by one.
         """
-        raise NotImplementedError
 
-    def login_now(self) -> int:
-        """Log in if not done yet; the user's database id."""
-        raise NotImplementedError
+        def attempt(item: T) -> Attempt[R]:
+            try:
+                return Attempt(fn(item))
+            except OdooError as error:
+                return Attempt(error=error)
 
-    def company(self) -> dict[str, Any]:
-        """The user's company: ``{"id", "name", "currency_id", "currency", "country_code"}``."""
-        raise NotImplementedError
+        everything = list(items)
+        if len(everything) < 2 or min(connections or self.connections, self.connections) < 2 or self._is_inside():
+            return [attempt(item) for item in everything]
+        gate = threading.Semaphore(min(connections or self.connections, self.connections))
+
+        def guarded(item: T) -> Attempt[R]:
+            self._inside.yes = True
+            with gate:
+                return attempt(item)
+
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(self.connections, thread_name_prefix="odoo")
+            futures = [self._executor.submit(guarded, item) for item in everything]
+        return [future.result() for future in futures]
+
+    def _is_inside(self) -> bool:
+        return getattr(self._inside, "yes", False)
 
     def close(self) -> None:
         """Close the connections; the session can be used again afterwards."""
-        raise NotImplementedError
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown()
+        for _ in range(self.connections):
+            transport = self._pool.get()
+            if transport is not None:
+                transport.close()
+            self._pool.put(None)
 
     def __enter__(self) -> "OdooSession":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-Batches = Sequence[Sequence[T]]

@@ -1,8 +1,8 @@
 """Workflows for many documents per call: confirm, deliver, invoice, post, pay; stock.
 
-Every function first reads the states and then acts only on documents that lag behind, so it may be called again after a
-crash at any point, or after a lost answer, without doing anything twice. A failing batch is split until the bad document
-stands alone. Each returns one :class:`~unierp_assets.odoo.outcomes.Outcome` per document, in the order given.
+Every function first reads the states and then acts only on documents that lag behind, so it may be called again after
+a crash at any point, or after a lost answer, without doing anything twice. A failing batch is split until the bad
+document stands alone. Each returns one :class:`~unierp_assets.odoo.outcomes.Outcome` per document, in the order given.
 """
 
 from unierp_assets.odoo.documents.deliveries import Shipment, deliver

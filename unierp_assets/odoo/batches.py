@@ -1,0 +1,112 @@
+"""Many records, few calls: parallel batches, and halving of a batch that fails down to the bad record.
+
+Only the mechanics are here; what is done with a batch is the function handed in. It must look before it acts, because
+it is called again after a lost answer or a concurrent write.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from unierp_assets.odoo.errors import (
+    OdooAnswerLost,
+    OdooConcurrencyError,
+    OdooError,
+    OdooLoginFailed,
+    OdooMissingModule,
+    OdooUnavailable,
+    OdooUnsupported,
+)
+from unierp_assets.odoo.outcomes import Outcome
+from unierp_assets.odoo.session import OdooSession
+from unierp_assets.odoo.values import chunks
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+# True of the server, not of one record: no smaller batch would do better.
+_HOPELESS = (OdooUnavailable, OdooLoginFailed, OdooMissingModule, OdooUnsupported)
+
+
+class Suspects(Exception):
+    """Raised by an act whose batch failed and who knows which items (positions) were to blame."""
+
+    def __init__(self, error: OdooError, positions: Iterable[int]) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.positions = frozenset(positions)
+
+
+def settle(
+    session: OdooSession,
+    items: Sequence[T],
+    act: Callable[[list[T]], Iterable[Outcome[K]]],
+    *,
+    key: Callable[[T], K],
+    batch: int,
+    connections: int | None = None,
+    replayable: bool = True,
+) -> list[Outcome[K]]:
+    """Runs ``act`` on batches over the session's connections; one outcome per item, in order.
+
+    ``act`` returns an outcome for each of its items or raises. On a refusal the batch is halved until the bad item
+    stands alone. When the server is down, or refuses the login, what was not begun fails at once with the same error.
+    ``replayable=False``: a lost answer is not followed by another ``act``; the items fail with it.
+    """
+    lanes = min(connections or session.connections, session.connections)
+    groups = chunks(items, even_batch(len(items), batch, lanes))
+    return settle_groups(session, groups, act, key=key, connections=connections, replayable=replayable)
+
+
+def even_batch(count: int, batch: int, lanes: int) -> int:
+    """The batch size, at most ``batch``, that gives every lane equally many batches of equal size.
+
+    Too small pieces would cost more in calls than an idle lane, so below a tenth of ``batch`` they stay whole."""
+    pieces = -(-count // batch)
+    even = -(-pieces // lanes) * lanes
+    if count and even > pieces and count / even >= batch / 10:
+        pieces = even
+    return max(1, -(-count // max(pieces, 1)))
+
+
+def settle_groups(
+    session: OdooSession,
+    groups: Sequence[list[T]],
+    act: Callable[[list[T]], Iterable[Outcome[K]]],
+    *,
+    key: Callable[[T], K],
+    connections: int | None = None,
+    replayable: bool = True,
+) -> list[Outcome[K]]:
+    """:func:`settle` with batches made by the caller, who knows what must stay together."""
+    down: list[OdooError] = []
+
+    def again(error: BaseException) -> bool:
+        return isinstance(error, OdooConcurrencyError) or (replayable and isinstance(error, OdooAnswerLost))
+
+    def work(part: list[T]) -> list[Outcome[K]]:
+        if down:
+            return [Outcome(key(item), error=down[0]) for item in part]
+        try:
+            return list(session.retrying(again)(act, part))
+        except Suspects as blamed:
+            named = [item for position, item in enumerate(part) if position in blamed.positions]
+            others = [item for position, item in enumerate(part) if position not in blamed.positions]
+            if others and named:
+                return work(others) + [outcome for item in named for outcome in work([item])]
+            return divide(part, blamed.error)
+        except _HOPELESS as error:
+            if isinstance(error, OdooLoginFailed | OdooUnavailable) and not isinstance(error, OdooAnswerLost):
+                down.append(error)
+            return [Outcome(key(item), error=error) for item in part]
+        except OdooError as error:
+            return divide(part, error)
+
+    def divide(part: list[T], error: OdooError) -> list[Outcome[K]]:
+        if len(part) == 1:
+            return [Outcome(key(part[0]), error=error.at(record=str(key(part[0]))))]
+        half = len(part) // 2
+        return work(part[:half]) + work(part[half:])
+
+    attempts = session.map(work, groups, connections=connections)
+    found = {outcome.key: outcome for attempt in attempts for outcome in attempt.get()}
+    return [found[key(item)] for group in groups for item in group]
