@@ -19,6 +19,16 @@ STATES = {
 """State of the sales document by the shop's status. That goods were shipped is said by shipments, not by the order."""
 
 
+DOCUMENT_STATES = {
+    "draft": "pending",
+    "sent": "pending",
+    "sale": "confirmed",
+    "done": "confirmed",
+    "cancel": "cancelled",
+}
+"""State of the sales document by Odoo's own; ``done`` is a locked order of the older versions."""
+
+
 def discount_percent(gross: Decimal, discount: Decimal) -> Decimal:
     """The discount in percent that takes exactly ``discount`` off ``gross`` once the line is rounded to the cent.
 
@@ -111,7 +121,7 @@ ORDERS = Entity(
         ),
         Field("prices_include_tax", Kind.BOOLEAN, "Whether its prices contain the tax.", role=Role.STAGED),
         Field("status", Kind.TEXT, "Status in the shop.", role=Role.STAGED),
-        Field("state", Kind.TEXT, "`pending`, `confirmed` or `cancelled`.", odoo="state"),
+        Field("state", Kind.TEXT, "`pending`, `confirmed` or `cancelled`.", odoo="state", codes=DOCUMENT_STATES),
         Field("ordered_at", Kind.TIMESTAMP, "When the customer placed it.", odoo="date_order"),
         Field("coupon_code", Kind.TEXT, "Coupon the customer used.", role=Role.STAGED),
         Field("discount_total", Kind.DECIMAL, "Sum of the lines' discounts.", role=Role.STAGED, scale=2),

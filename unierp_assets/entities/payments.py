@@ -40,7 +40,14 @@ PAYMENTS = Entity(
         Field("paid_on", Kind.DATE, "Day of the capture (UTC).", role=Role.INITIAL, odoo="date"),
         Field("method", Kind.TEXT, "Method of payment in the shop.", role=Role.STAGED),
         Field("reference", Kind.TEXT, "Transaction reference.", role=Role.INITIAL),
-        Field("state", Kind.TEXT, "`posted`.", odoo="state"),
+        Field(
+            "state",
+            Kind.TEXT,
+            "`posted`.",
+            odoo="state",
+            # What a posted payment goes through once it is matched with the bank.
+            codes={"in_process": "posted", "paid": "posted", "sent": "posted", "reconciled": "posted"},
+        ),
     ),
     stage=stage,
 )

@@ -63,7 +63,8 @@ class Field:
     ``odoo`` is the name of the Odoo field, or of a concept that the client library resolves to what the server has
     (``tax`` is ``tax_ids`` on one version, ``tax_id`` on another). ``lookup`` names the model and the code field of
     Odoo's own master data (countries, currencies) that a text code stands for. ``target`` is the entity a reference
-    points to. ``flows_to`` lists the systems the sync may write the field to.
+    points to. ``codes`` maps the server's codes to canonical ones; codes that are not listed stay as they are.
+    ``flows_to`` lists the systems the sync may write the field to.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Field:
     scale: int = 0
     target: str | None = None
     lookup: tuple[str, str] | None = None
+    codes: Mapping[str, object] | None = None
     personal: bool = False
     flows_to: tuple[System, ...] = (System.UNIERP,)
 
