@@ -51,4 +51,9 @@ INVOICES = Entity(
         Field("state", Kind.TEXT, "`posted`.", odoo="state"),
     ),
     stage=stage,
+    readback=(
+        Field("number", Kind.TEXT, "Number of the invoice.", odoo="name"),
+        Field("residual", Kind.DECIMAL, "What is still to be paid.", odoo="amount_residual", scale=2),
+        Field("payment_state", Kind.TEXT, "`not_paid`, `partial`, `in_payment` or `paid`.", odoo="paid"),
+    ),
 )

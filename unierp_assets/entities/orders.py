@@ -130,6 +130,7 @@ ORDERS = Entity(
         Field("total", Kind.DECIMAL, "What the customer pays.", role=Role.VERIFY, odoo="amount_total", scale=2),
     ),
     stage=stage_orders,
+    readback=(Field("document", Kind.TEXT, "Number of the sales document in UniERP.", odoo="name"),),
 )
 
 ORDER_LINES = Entity(

@@ -45,4 +45,5 @@ SHIPMENTS = Entity(
         Field("state", Kind.TEXT, "`done` once the goods have left.", odoo="state"),
     ),
     stage=stage,
+    readback=(Field("document", Kind.TEXT, "Number of the delivery in UniERP.", odoo="name"),),
 )

@@ -122,7 +122,8 @@ class Entity:
 
     ``inputs`` are the storefront tables the entity is made of; a change in any of them stages the entity's row anew.
     ``model`` is the Odoo model (or concept). ``adopt_by`` names a field by which an existing, unbound record of Odoo
-    is taken over instead of created. ``constants`` are written on creation.
+    is taken over instead of created. ``constants`` are written on creation. ``readback`` are fields that only UniERP has and
+    the reports want.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Entity:
     withdrawal: Withdrawal = Withdrawal.KEEP
     adopt_by: str | None = None
     constants: Mapping[str, object] | None = None
+    readback: tuple[Field, ...] = ()
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:
@@ -151,6 +153,11 @@ class Entity:
     def compared(self) -> tuple[Field, ...]:
         """The fields read back from UniERP: merged ones and verified ones."""
         return tuple(field for field in self.fields if field.role in (Role.SYNC, Role.VERIFY))
+
+    @property
+    def read_back(self) -> tuple[Field, ...]:
+        """Everything that is read from UniERP: the compared fields and those only UniERP has."""
+        return (*self.compared, *self.readback)
 
     @property
     def references(self) -> tuple[Field, ...]:
