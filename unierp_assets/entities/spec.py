@@ -121,9 +121,8 @@ class Entity:
     """One entity: its canonical columns, who owns them, where they live in Odoo, and how they are staged.
 
     ``inputs`` are the storefront tables the entity is made of; a change in any of them stages the entity's row anew.
-    ``model`` is the Odoo model (or concept). ``adopt_by`` names a field by which an existing, unbound record of Odoo
-    is taken over instead of created. ``constants`` are written on creation. ``readback`` are fields that only UniERP has and
-    the reports want.
+    ``model`` is the Odoo model. ``constants`` are values (or names of concepts) written on creation. ``readback`` are
+    fields that only UniERP has and the reports want.
     """
 
     name: str
@@ -134,7 +133,6 @@ class Entity:
     fields: tuple[Field, ...]
     stage: Stage
     withdrawal: Withdrawal = Withdrawal.KEEP
-    adopt_by: str | None = None
     constants: Mapping[str, object] | None = None
     readback: tuple[Field, ...] = ()
 
