@@ -1,24 +1,126 @@
-"""Sale orders: confirmation and cancellation."""
+"""Sale orders: confirmation and cancellation. How they are created belongs to the callers (``load``)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
+from unierp_assets.odoo.batches import settle
+from unierp_assets.odoo.documents.states import gone, insist, states, unfit
+from unierp_assets.odoo.errors import OdooError
 from unierp_assets.odoo.outcomes import Outcome
+from unierp_assets.odoo.records import Row, write_changed
 from unierp_assets.odoo.session import OdooSession
+from unierp_assets.odoo.values import instant
+
+ORDER = "sale.order"
+PICKING = "stock.picking"
 
 
 def confirm_orders(
-    session: OdooSession, ids: Sequence[int], *, dates: Mapping[int, datetime] | None = None, batch: int = 20
+    session: OdooSession,
+    ids: Sequence[int],
+    *,
+    dates: Mapping[int, datetime] | None = None,
+    batch: int = 20,
+    connections: int | None = None,
 ) -> list[Outcome[int]]:
     """Confirms draft and sent orders and then restores ``date_order`` (UTC), which Odoo overwrites with now.
 
-    Confirmed ones are left alone except for a differing date. Cancelled ones fail. Key: order id."""
-    raise NotImplementedError
+    Without ``dates`` the order keeps the date it had as a draft. Confirmed ones are left alone except for a date in
+    ``dates`` that differs. Cancelled ones fail with :class:`OdooValidationError`. Key: order id."""
+
+    def act(part: list[int]) -> list[Outcome[int]]:
+        before = states(session, ORDER, part, ["date_order"])
+        drafts = [id_ for id_ in part if id_ in before and before[id_]["state"] in ("draft", "sent")]
+        after = before
+        if drafts:
+            session.step(ORDER, "action_confirm", drafts)
+            after = states(session, ORDER, part, ["date_order"])
+        redated: dict[int, dict[str, datetime]] = {}
+        for id_, row in after.items():
+            wanted = _date(id_, before, dates)
+            if row["state"] in ("sale", "done") and wanted and instant(row["date_order"]) != wanted:
+                redated[id_] = {"date_order": wanted}
+        insist(write_changed(session, ORDER, redated))
+        return [
+            Outcome(id_, id_, _not_confirmed(session, id_, after), changed=id_ in drafts or id_ in redated)
+            for id_ in part
+        ]
+
+    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, connections=connections)
 
 
-def cancel_orders(session: OdooSession, ids: Sequence[int], *, batch: int = 20) -> list[Outcome[int]]:
-    """Cancels orders and their open transfers; cancelled ones are left alone. Key: order id.
+def _date(id_: int, before: Mapping[int, Row], dates: Mapping[int, datetime] | None) -> datetime | None:
+    """The date an order must have, in whole seconds as Odoo keeps it."""
+    if dates is not None and id_ in dates:
+        return dates[id_].astimezone(UTC).replace(microsecond=0)
+    return instant(before[id_]["date_order"]) if id_ in before else None
+
+
+def _not_confirmed(session: OdooSession, id_: int, rows: Mapping[int, Row]) -> OdooError | None:
+    if id_ not in rows:
+        return gone(session, ORDER, id_)
+    if rows[id_]["state"] in ("sale", "done"):
+        return None
+    if rows[id_]["state"] == "cancel":
+        return unfit(session, ORDER, id_, "the order is cancelled", "set it back to a quotation in UniERP or leave it")
+    return unfit(session, ORDER, id_, "the order did not become confirmed", "confirm it in UniERP to see what it asks")
+
+
+def cancel_orders(
+    session: OdooSession, ids: Sequence[int], *, batch: int = 20, connections: int | None = None
+) -> list[Outcome[int]]:
+    """Cancels orders and their open transfers and draft invoices; cancelled ones are left alone. Key: order id.
 
     Orders with done transfers or posted invoices fail with :class:`OdooValidationError` that names the documents:
     those need a return and a credit note."""
-    raise NotImplementedError
+    stock = session.features.has(ORDER, "picking_ids")
+    lockable = session.features.has(ORDER, "locked")
+    fields = ["invoice_ids", *(["picking_ids"] if stock else []), *(["locked"] if lockable else [])]
+
+    def act(part: list[int]) -> list[Outcome[int]]:
+        rows = states(session, ORDER, part, fields)
+        opposed = _opposed(session, rows)
+        todo = [id_ for id_, row in rows.items() if row["state"] != "cancel" and id_ not in opposed]
+        locked = [id_ for id_ in todo if rows[id_]["state"] == "done" or rows[id_].get("locked")]
+        if locked:
+            session.step(ORDER, "action_unlock", locked)
+        if todo:
+            session.step(ORDER, "action_cancel", todo, context={"disable_cancel_warning": True})
+            rows |= states(session, ORDER, todo, [])
+        outcomes = []
+        for id_ in part:
+            error: OdooError | None = opposed.get(id_)
+            if id_ not in rows:
+                error = gone(session, ORDER, id_)
+            elif error is None and rows[id_]["state"] != "cancel":
+                error = unfit(session, ORDER, id_, "the order did not become cancelled", "cancel it in UniERP")
+            outcomes.append(Outcome(id_, id_, error, changed=id_ in todo))
+        return outcomes
+
+    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, connections=connections)
+
+
+def _opposed(session: OdooSession, rows: Mapping[int, Row]) -> dict[int, OdooError]:
+    """Orders that must not be cancelled because goods or invoices are out, and why."""
+    active = [row for row in rows.values() if row["state"] != "cancel"]
+    transfers = states(session, PICKING, [id_ for row in active for id_ in row.get("picking_ids", ())], ["name"])
+    invoice_model = session.features.model("invoice")
+    invoices = states(session, invoice_model, [id_ for row in active for id_ in row["invoice_ids"]], ["display_name"])
+    errors: dict[int, OdooError] = {}
+    for row in active:
+        done = [transfers[id_]["name"] for id_ in row.get("picking_ids", ()) if transfers[id_]["state"] == "done"]
+        posted = [
+            invoices[id_]["display_name"]
+            for id_ in row["invoice_ids"]
+            if invoices[id_]["state"] not in ("draft", "cancel")
+        ]
+        if done or posted:
+            documents = ", ".join(map(str, [*done, *posted]))
+            errors[row["id"]] = unfit(
+                session,
+                ORDER,
+                row["id"],
+                f"the order cannot simply be cancelled: {documents} are done",
+                "book a return and a credit note first",
+            )
+    return errors
