@@ -1,0 +1,100 @@
+"""Frames in and out of PostgreSQL by COPY, exactly: numerics stay decimals, instants stay UTC, empty text is not null.
+
+Belongs here: the polars type of a column, the text of a frame that COPY reads, and the frame made of what COPY writes.
+Does not belong here: which table or statement is meant (``store.py``).
+"""
+
+import io
+from typing import Any
+
+import polars as pl
+import psycopg
+import sqlalchemy as sa
+from psycopg import sql
+from sqlalchemy import types
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
+
+ReturnsRows = sa.Select[Any] | sa.CompoundSelect[Any] | sa.TextualSelect
+"""A statement whose columns are known."""
+
+_CHUNK = 1 << 18
+_INSTANT_IN = "%Y-%m-%dT%H:%M:%S%.6fZ"
+
+
+def polars_type(name: str, type_: TypeEngine[Any]) -> pl.DataType:
+    """The polars type of a column. JSON comes as its text.
+
+    Raises ``TypeError`` for types that are not exact (floats, numerics without a scale) or unknown: cast them in the
+    statement.
+    """
+    match type_:
+        case types.Boolean():
+            return pl.Boolean()
+        case types.Integer():  # BigInteger among them
+            return pl.Int64()
+        case types.Float():
+            raise TypeError(f"column {name!r} is a float, which is not exact: cast it to Numeric(18, scale)")
+        case types.Numeric(scale=int(scale)):
+            return pl.Decimal(max(type_.precision or 38, 18), scale)
+        case types.DateTime(timezone=True):
+            return pl.Datetime("us", "UTC")
+        case types.Date():
+            return pl.Date()
+        case types.String() | JSONB():  # Text among them
+            return pl.String()
+    raise TypeError(f"column {name!r} has the type {type_!r}, which has no exact form in a frame: cast it")
+
+
+def copy_in(cursor: psycopg.Cursor[Any], table: sql.Composable, frame: pl.DataFrame) -> None:
+    """Appends the rows of the frame to the columns of the table that have the names of the frame's.
+
+    Raises ``TypeError`` for a float column: amounts and quantities are exact here.
+    """
+    for name, dtype in frame.schema.items():
+        if dtype.is_float():
+            raise TypeError(f"column {name!r} is a float, which is not exact: give it as Decimal")
+    columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
+    # Everything but numbers is quoted: only so is an empty text told from null, and a text like \. from an end mark.
+    buffer = io.BytesIO()
+    frame.write_csv(buffer, include_header=False, quote_style="non_numeric", datetime_format=_INSTANT_IN)
+    with cursor.copy(statement) as copy, buffer.getbuffer() as content:
+        for start in range(0, len(content), _CHUNK):
+            copy.write(content[start : start + _CHUNK])
+
+
+def copy_out(cursor: psycopg.Cursor[Any], statement: ReturnsRows, dialect: Dialect) -> pl.DataFrame:
+    """The rows of a statement as a frame typed by its columns (:func:`polars_type`), also when there are none."""
+    rows = statement.subquery()
+    schema = pl.Schema({column.name: polars_type(column.name, column.type) for column in rows.columns})
+    # Instants travel as microseconds since the epoch: exact, and free of the session's time zone and date style.
+    exported = sa.select(
+        *(
+            sa.cast(sa.func.extract("epoch", column) * 1_000_000, sa.BigInteger)
+            if isinstance(schema[column.name], pl.Datetime)
+            else column
+            for column in rows.columns
+        )
+    )
+    compiled = exported.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    buffer = io.BytesIO()
+    # COPY takes no parameters of its own: psycopg binds them on this side.
+    with cursor.copy(f"COPY ({compiled}) TO STDOUT (FORMAT csv)".encode(), compiled.params) as copy:
+        for block in copy:
+            buffer.write(block)
+    if not buffer.tell():
+        return pl.DataFrame(schema=schema)
+    buffer.seek(0)
+    carriers: dict[type[pl.DataType], pl.DataType] = {pl.Datetime: pl.Int64(), pl.Boolean: pl.String()}
+    frame = pl.read_csv(
+        buffer,
+        has_header=False,
+        schema={name: carriers.get(type(dtype), dtype) for name, dtype in schema.items()},
+    )
+    return frame.with_columns(
+        pl.col(name) == "t" if dtype == pl.Boolean() else pl.col(name).cast(dtype)
+        for name, dtype in schema.items()
+        if type(dtype) in carriers
+    )
