@@ -205,6 +205,11 @@ class Warehouse:
             connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "unierp"},
         )
 
+    @property
+    def url(self) -> sa.URL:
+        """The address with its password, for libraries that connect by themselves. Not for messages: see ``where``."""
+        return self._url
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A transaction: committed at the end of the block, undone when an exception leaves it."""
