@@ -1,0 +1,216 @@
+"""The lab of one project folder: PostgreSQL and Odoo, brought up, looked at, taken down.
+
+What belongs here: the order of things and what is remembered. What does not: how a server is run
+(``postgres``, ``odoo``) and which addresses a command uses (``services``).
+"""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from unierp_assets.lab import odoo, postgres
+from unierp_assets.lab.cache import Cache, default_cache, locked, remove
+from unierp_assets.lab.odoo import VERSIONS, OdooInstance, OdooServer, OdooVersion, Program
+from unierp_assets.lab.postgres import Cluster, PostgresServer
+from unierp_assets.lab.processes import HOST, free_port
+from unierp_assets.lab.progress import Reporter, SilentReporter
+from unierp_assets.lab.state import LabState, load_state, save_state
+
+WAREHOUSE = "warehouse"
+STOREFRONT = "shop"
+DAGSTER = "dagster"
+
+
+def odoo_database(version: OdooVersion) -> str:
+    """The name of the database of the lab's Odoo."""
+    return f"odoo_{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One row of ``unierp lab status``. ``address`` holds no password."""
+
+    service: str
+    running: bool
+    address: str
+    databases: tuple[str, ...]
+    pid: int | None
+    log: str
+
+
+class Lab:
+    """Real services for one project folder.
+
+    Args:
+        home: The project's ignored folder (the setting ``UNIERP_HOME``); the lab keeps to ``home/lab``.
+        cache: Where downloads and initialised databases are kept for all projects of this user.
+    """
+
+    def __init__(self, home: Path, cache: Path | None = None) -> None:
+        self.folder = home.expanduser().resolve() / "lab"
+        self.cache = Cache(cache or default_cache())
+        self._state_file = self.folder / "state.json"
+        self._cluster = Cluster(self.folder / "postgres")
+
+    def state(self) -> LabState:
+        """What is remembered of the servers; they may have died since."""
+        return load_state(self._state_file)
+
+    def up(
+        self,
+        odoo: OdooVersion | None = "19",
+        progress: Reporter | None = None,
+        databases: Sequence[str] = (WAREHOUSE, STOREFRONT, DAGSTER),
+    ) -> LabState:
+        """Make sure that PostgreSQL, its databases and one version of Odoo run; the other version is left as it is.
+
+        What runs and answers is not touched, what died is started again, and whatever an interrupted run left
+        half-done is done anew.
+
+        Args:
+            odoo: The version of Odoo; None for PostgreSQL alone.
+            progress: Is told of every long step.
+            databases: Empty databases that must exist.
+
+        Raises:
+            LabError: A service cannot be prepared or started; says what to do.
+        """
+        progress = progress or SilentReporter()
+        with self._changing() as state:
+            server = self._start_postgres(state, progress)
+            for name in databases:
+                postgres.ensure_database(server, name)
+            if odoo is not None:
+                self._start_odoo(odoo, state, server, progress)
+            return state
+
+    def down(self, progress: Reporter | None = None) -> list[str]:
+        """Stop the servers that :meth:`up` started, and nothing else. The names of those that ran."""
+        progress = progress or SilentReporter()
+        if not self.folder.exists():
+            return []
+        with self._changing() as state:
+            return self._stop_all(state, progress)
+
+    def reset(self, progress: Reporter | None = None) -> None:
+        """Stop everything and remove the lab's data. The cache stays, so that a new lab is up within seconds."""
+        progress = progress or SilentReporter()
+        if not self.folder.exists():
+            return
+        with locked(self.folder.parent / "lab.lock"):
+            # The state is not needed for it, so that a damaged one can be got rid of.
+            self._stop_all(LabState(), progress)
+            with progress.step("Removing the lab's data"):
+                remove(self.folder)
+
+    def status(self) -> list[ServiceStatus]:
+        """The lab's services, each with whether it runs and answers."""
+        state = self.state()
+        rows = []
+        if state.postgres:
+            process = state.postgres.process
+            up = self._cluster.is_running()
+            rows.append(
+                ServiceStatus(
+                    "PostgreSQL",
+                    up,
+                    f"{HOST}:{state.postgres.port}",
+                    tuple(postgres.list_databases(state.postgres)) if up else (),
+                    process.pid if up and process else None,
+                    str(self._cluster.log),
+                )
+            )
+        for version, server in state.odoo.items():
+            process = server.process
+            up = process is not None and process.is_alive() and odoo.answers(server.url)
+            rows.append(
+                ServiceStatus(
+                    f"Odoo {version}",
+                    up,
+                    server.url,
+                    (server.database,),
+                    process.pid if up and process else None,
+                    str(self._odoo(version).log),
+                )
+            )
+        return rows
+
+    # -- steps -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[LabState]:
+        """The state, for this run alone; written back also when a step fails, for what was started is started."""
+        with locked(self.folder.parent / "lab.lock"):
+            state = self.state()
+            try:
+                yield state
+            finally:
+                save_state(self._state_file, state)
+
+    def _start_postgres(self, state: LabState, progress: Reporter) -> PostgresServer:
+        if state.postgres is None:
+            # Remembered before it is used: a run that is killed right after must not lock itself out.
+            state.postgres = PostgresServer(free_port(), postgres.new_password())
+            save_state(self._state_file, state)
+        if self._cluster.is_running():
+            state.postgres = self._cluster.start(state.postgres)
+        else:
+            with progress.step("Starting PostgreSQL") as detail:
+                state.postgres = self._cluster.start(state.postgres)
+                detail(f"port {state.postgres.port}")
+        save_state(self._state_file, state)
+        return state.postgres
+
+    def _start_odoo(
+        self, version: OdooVersion, state: LabState, server: PostgresServer, progress: Reporter
+    ) -> OdooServer:
+        instance = self._odoo(version)
+        known = state.odoo.get(version)
+        database = odoo_database(version)
+        program: list[Program] = []
+
+        def prepared() -> Program:
+            if not program:
+                program.append(odoo.prepare_program(version, self.cache, progress))
+            return program[0]
+
+        password = known.password if known else secrets.token_urlsafe(12)
+        if not postgres.database_exists(server, database):
+            instance.stop()
+            template = odoo.prepare_template(prepared(), self.cache, progress)
+            with progress.step(f"Creating the Odoo {version} database"):
+                instance.create_database(server, template, database, password)
+            known = None
+        elif known is None:
+            # The state was lost between creating the database and starting the server.
+            instance.set_password(server, database, password)
+        if known and instance.is_serving(known, server):
+            return known
+        with progress.step(f"Starting Odoo {version}") as detail:
+            state.odoo[version] = instance.start(prepared, server, database, password, known)
+            detail(state.odoo[version].url)
+        save_state(self._state_file, state)
+        return state.odoo[version]
+
+    def _stop_all(self, state: LabState, progress: Reporter) -> list[str]:
+        stopped = []
+        for version in VERSIONS:
+            instance, server = self._odoo(version), state.odoo.get(version)
+            if instance.is_alive():
+                with progress.step(f"Stopping Odoo {version}"):
+                    instance.stop()
+                stopped.append(f"Odoo {version}")
+            if server:
+                state.odoo[version] = replace(server, process=None)
+        if self._cluster.is_running():
+            with progress.step("Stopping PostgreSQL"):
+                self._cluster.stop()
+            stopped.append("PostgreSQL")
+        if state.postgres:
+            state.postgres = replace(state.postgres, process=None)
+        return stopped
+
+    def _odoo(self, version: OdooVersion) -> OdooInstance:
+        return OdooInstance(self.folder / f"odoo-{version}", version)

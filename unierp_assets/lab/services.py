@@ -1,0 +1,104 @@
+"""The addresses a command works with: the user's own services where they are configured, else the lab's.
+
+What belongs here: that choice, and starting what is missing. What does not: how a service runs.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from unierp_assets.lab.errors import LabError
+from unierp_assets.lab.lab import DAGSTER, STOREFRONT, WAREHOUSE, Lab
+from unierp_assets.lab.odoo import OdooServer, OdooVersion
+from unierp_assets.lab.postgres import PostgresServer
+from unierp_assets.lab.progress import Reporter
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from unierp_assets.settings import Settings
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where everything is. ``dagster_url`` is None where the lab runs no PostgreSQL to keep Dagster's own records."""
+
+    odoo_url: str
+    odoo_db: str
+    odoo_login: str
+    odoo_password: "SecretStr"
+    warehouse_url: "SecretStr"
+    storefront_url: "SecretStr"
+    dagster_url: "SecretStr | None"
+
+
+def resolve_services(
+    settings: "Settings",
+    odoo_version: OdooVersion = "19",
+    *,
+    start: bool = True,
+    progress: Reporter | None = None,
+) -> Services:
+    """The services a command works with.
+
+    Args:
+        settings: A configured address is taken as it is, and that service is not started here.
+        odoo_version: Which Odoo of the lab, where none is configured.
+        start: Bring up what is missing; False only reads what runs.
+        progress: Is told of every long step.
+
+    Raises:
+        LabError: A setting is missing, a service cannot be started, or (``start=False``) the lab is not up.
+    """
+    from pydantic import SecretStr
+
+    own_odoo = settings.odoo_url is not None
+    if own_odoo and (settings.odoo_db is None or settings.odoo_password is None):
+        missing = "UNIERP_ODOO_DB" if settings.odoo_db is None else "UNIERP_ODOO_PASSWORD"
+        raise LabError(f"UNIERP_ODOO_URL is set but {missing} is not; set it too, or unset both to use the lab.")
+
+    server: PostgresServer | None = None
+    odoo: OdooServer | None = None
+    if not (own_odoo and settings.warehouse_url and settings.storefront_url):
+        lab = Lab(settings.home)
+        wanted = None if own_odoo else odoo_version
+        if start:
+            lab.up(wanted, progress)
+        server, odoo = _running(lab, wanted)
+
+    def of_lab(database: str) -> SecretStr | None:
+        return SecretStr(server.url(database)) if server else None
+
+    password = SecretStr(odoo.password) if odoo else settings.odoo_password
+    return Services(
+        odoo_url=_known(odoo.url if odoo else settings.odoo_url),
+        odoo_db=_known(odoo.database if odoo else settings.odoo_db),
+        odoo_login=odoo.login if odoo else settings.odoo_login,
+        odoo_password=_known(password),
+        warehouse_url=_known(settings.warehouse_url or of_lab(WAREHOUSE)),
+        storefront_url=_known(settings.storefront_url or of_lab(STOREFRONT)),
+        dagster_url=of_lab(DAGSTER),
+    )
+
+
+def _known(value: _T | None) -> _T:
+    """The value, which the choice above has seen to."""
+    if value is None:
+        raise AssertionError("a service without an address")
+    return value
+
+
+def _running(lab: Lab, version: OdooVersion | None) -> tuple[PostgresServer, OdooServer | None]:
+    state = lab.state()
+    option = "" if version in (None, "19") else f" --odoo {version}"
+    remedy = f"run `unierp lab up{option}`"
+    if state.postgres is None or state.postgres.process is None or not state.postgres.process.is_alive():
+        raise LabError(f"The lab's PostgreSQL is not running; {remedy}.")
+    if version is None:
+        return state.postgres, None
+    server = state.odoo.get(version)
+    if server is None or server.process is None or not server.process.is_alive():
+        raise LabError(f"The lab's Odoo {version} is not running; {remedy}.")
+    return state.postgres, server
