@@ -1,0 +1,202 @@
+"""Carries out a plan and has both sides agree: which applier serves which entity, and what is remembered afterwards."""
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import polars as pl
+
+from unierp_assets.entities.spec import KEY, Role, System, Withdrawal
+from unierp_assets.odoo import OdooError
+from unierp_assets.sync.applier import DONE, Applier, Result
+from unierp_assets.sync.catalogue import PriceLists, Prices, Products, Variants
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.documents import Invoices, Orders, Payments, Shipments
+from unierp_assets.sync.inventory import Locations, StockLevels
+from unierp_assets.sync.merge import TO_STOREFRONT, TO_UNIERP, as_text
+from unierp_assets.sync.plan import WAITING, Plan
+from unierp_assets.sync.state import FAILED, HELD, binding_rows, set_pending
+from unierp_assets.warehouse.store import Transaction
+from unierp_assets.warehouse.tables import BASE, BINDINGS, CONFLICTS, LANDING_UNIERP, LEDGER
+
+APPLIERS: dict[str, type[Applier]] = {
+    "price_lists": PriceLists,
+    "products": Products,
+    "variants": Variants,
+    "prices": Prices,
+    "locations": Locations,
+    "stock_levels": StockLevels,
+    "orders": Orders,
+    "shipments": Shipments,
+    "invoices": Invoices,
+    "payments": Payments,
+}
+"""Entities that need more than the ordinary way of loading."""
+
+
+@dataclass
+class Applied:
+    """What became of a plan, as counts; ``wrote_storefront`` tells whether the shop has to be read again."""
+
+    created: int = 0
+    updated: int = 0
+    held: int = 0
+    failed: int = 0
+    conflicts: int = 0
+    wrote_storefront: bool = False
+    interruption: OdooError | None = dataclasses.field(default=None, repr=False)
+
+
+def apply(context: SyncContext, plan: Plan) -> Applied:
+    """Writes the plan, then remembers what was written, in one transaction of the warehouse.
+
+    Should the process die in between, the next run finds the written records by their external ids, sees equal values
+    and only remembers them. A record the server refuses is noted with the server's message; the others go on. Raises
+    the :class:`OdooError` that interrupted it, after what was done has been remembered.
+    """
+    applier = APPLIERS.get(plan.entity.name, Applier)(context, plan)
+    created: list[Result] = []
+    updated: list[Result] = []
+    withdrawn: list[Result] = []
+    if plan.withdrawn.height:
+        withdrawn = applier.withdraw()
+    if plan.updates.height:
+        context.on_step("update", plan.entity.name)
+        updated = applier.update()
+    if plan.creates.height:
+        context.on_step("create", plan.entity.name)
+        created = applier.create()
+    with context.warehouse.transaction() as tx:
+        applied = _agree(context, tx, plan, created, updated, withdrawn)
+    if applied.interruption:
+        raise applied.interruption
+    return applied
+
+
+def _done(results: list[Result]) -> list[str]:
+    return [result.key for result in results if result.state == DONE]
+
+
+def _agree(
+    context: SyncContext,
+    tx: Transaction,
+    plan: Plan,
+    created: list[Result],
+    updated: list[Result],
+    withdrawn: list[Result],
+) -> Applied:
+    entity, run_id = plan.entity, context.run_id
+    made, changed, gone = _done(created), _done(updated), _done(withdrawn)
+    ids = {result.key: result.odoo_id for result in created if result.odoo_id}
+    tx.upsert(BINDINGS, binding_rows(entity.name, entity.model, ids, run_id))
+    synced = [field.name for field in entity.synced]
+    rows = pl.concat(
+        [
+            plan.creates.filter(pl.col(KEY).is_in(made)).select(KEY, *synced),
+            plan.updates.filter(pl.col(KEY).is_in(changed)).select(KEY, *synced),
+            plan.merged.agreed.select(KEY, *synced),
+        ]
+    )
+    now = pl.lit(datetime.now(UTC)).dt.cast_time_unit("us")
+    tx.upsert(BASE[entity.name], rows.with_columns(_run_id=pl.lit(run_id), _agreed_at=now))
+    if entity.withdrawal is Withdrawal.DELETE and gone:
+        _forget(tx, plan, gone)
+    for entries in (_created(plan, made, ids), _updated(plan, changed), _withdrawn(plan, gone)):
+        tx.insert(LEDGER, entries.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
+    conflicts = plan.merged.conflicts
+    tx.insert(CONFLICTS, conflicts.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
+    interrupted = next((result.error for result in [*created, *updated, *withdrawn] if result.interrupted), None)
+    waiting = pl.concat(
+        [
+            plan.waiting,
+            pl.DataFrame(
+                [
+                    (result.key, result.state, result.reason)
+                    for result in [*created, *updated, *withdrawn]
+                    if result.state != DONE and not result.interrupted
+                ],
+                schema=WAITING,
+                orient="row",
+            ),
+        ]
+    )
+    compared = {*made, *changed, *gone, *plan.merged.agreed[KEY].to_list(), *plan.keys}
+    set_pending(tx, entity.name, run_id, sorted(compared - set(waiting[KEY].to_list())), waiting)
+    return Applied(
+        created=len(made),
+        updated=len(changed) + len(gone),
+        held=waiting.filter(pl.col("state") == HELD).height,
+        failed=waiting.filter(pl.col("state") == FAILED).height,
+        conflicts=conflicts.height,
+        wrote_storefront=bool(plan.updates.filter(pl.col(TO_STOREFRONT).list.len() > 0).height),
+        interruption=interrupted,
+    )
+
+
+def _forget(tx: Transaction, plan: Plan, keys: list[str]) -> None:
+    rows = pl.DataFrame({KEY: keys})
+    tx.delete(BINDINGS, rows.with_columns(entity=pl.lit(plan.entity.name)))
+    tx.delete(BASE[plan.entity.name], rows)
+    tx.update_rows(LANDING_UNIERP[plan.entity.name], rows.with_columns(_deleted=pl.lit(True)), ["_deleted"])
+
+
+ENTRY = {
+    KEY: pl.String,
+    "system": pl.String,
+    "action": pl.String,
+    "field": pl.String,
+    "before": pl.String,
+    "after": pl.String,
+    "odoo_id": pl.Int64,
+}
+
+
+def _created(plan: Plan, keys: list[str], ids: dict[str, int]) -> pl.DataFrame:
+    """One entry per new record, its values as one JSON object."""
+    written = [field for field in plan.entity.fields if field.role in (Role.SYNC, Role.INITIAL)]
+    rows = plan.creates.filter(pl.col(KEY).is_in(keys))
+    after = rows.select(pl.struct(as_text(field, pl.col(field.name)).alias(field.name) for field in written))
+    return rows.select(
+        KEY,
+        system=pl.lit(System.UNIERP.value),
+        action=pl.lit("create"),
+        field=pl.lit(None, pl.String),
+        before=pl.lit(None, pl.String),
+        after=after.to_series().struct.json_encode(),
+        odoo_id=pl.col(KEY).replace_strict(ids, default=None, return_dtype=pl.Int64),
+    )
+
+
+def _updated(plan: Plan, keys: list[str]) -> pl.DataFrame:
+    """One entry per changed field."""
+    entries = [pl.DataFrame(schema=ENTRY)]
+    rows = plan.updates.filter(pl.col(KEY).is_in(keys)).join(plan.merged.former, on=KEY, suffix="__former")
+    for field in plan.entity.synced:
+        for flag, system in ((TO_UNIERP, System.UNIERP), (TO_STOREFRONT, System.STOREFRONT)):
+            old, new = as_text(field, pl.col(f"{field.name}__former")), as_text(field, pl.col(field.name))
+            # What goes to the storefront replaces what it had, which is what differs from UniERP's value.
+            before = old if system is System.UNIERP else pl.lit(None, pl.String)
+            entries.append(
+                rows.filter(pl.col(flag).list.contains(field.name)).select(
+                    KEY,
+                    system=pl.lit(system.value),
+                    action=pl.lit("update"),
+                    field=pl.lit(field.name),
+                    before=before,
+                    after=new,
+                    odoo_id=pl.lit(None, pl.Int64),
+                )
+            )
+    return pl.concat(entries)
+
+
+def _withdrawn(plan: Plan, keys: list[str]) -> pl.DataFrame:
+    return pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).select(
+        KEY,
+        system=pl.lit(System.UNIERP.value),
+        action=pl.lit(plan.entity.withdrawal.value),
+        field=pl.lit(None, pl.String),
+        before=pl.lit(None, pl.String),
+        after=pl.lit(None, pl.String),
+        odoo_id=pl.lit(None, pl.Int64),
+    )

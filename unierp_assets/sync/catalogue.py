@@ -1,0 +1,276 @@
+"""What products, variants, prices and taxes need beyond the ordinary way of loading."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities.spec import KEY
+from unierp_assets.odoo import bind, create, load, search_read, values, write_changed
+from unierp_assets.sync.applier import Applier, Result, raise_first
+from unierp_assets.sync.codec import external_name
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.merge import TO_UNIERP
+from unierp_assets.sync.state import any_of, bound_ids
+from unierp_assets.warehouse.tables import ACCEPTED, STAGING
+
+
+class PriceLists(Applier):
+    """Price lists, whose currencies have to be active."""
+
+    def load(self, rows: pl.DataFrame) -> list[Result]:
+        codes = rows["currency"].unique().to_list()
+        domain = [("name", "in", codes), ("active", "=", False)]
+        sleeping = [row["id"] for row in search_read(self.session, "res.currency", domain, ["name"], archived=True)]
+        raise_first(write_changed(self.session, "res.currency", {id_: {"active": True} for id_ in sleeping}))
+        return super().load(rows)
+
+
+class Products(Applier):
+    """Products with their attribute lines, and the list price that Odoo shows on them."""
+
+    def load(self, rows: pl.DataFrame) -> list[Result]:
+        fields, constants = self.loaded_fields, self.constants()
+        columns = [
+            "id", *(self.codec.column(field) for field in fields), *constants, "list_price",
+            "attribute_line_ids/attribute_id/.id", "attribute_line_ids/value_ids/.id",
+        ]  # fmt: skip
+        prices = list_prices(self.context, rows[KEY].to_list())
+        attributes = self._attributes(rows)
+        cells: list[list[Any]] = []
+        keys: list[str] = []
+        for row in rows.iter_rows(named=True):
+            key = row[KEY]
+            head = [
+                self.external_id(key),
+                *(self.codec.cell(field, row[field.name], self.plan.ids) for field in fields),
+                *constants.values(),
+                prices.get(key, Decimal(0)),
+            ]
+            lines: list[tuple[int | None, str | None]] = [*self._lines(row["attribute_values"], attributes)]
+            for number, line in enumerate(lines or [(None, None)]):
+                cells.append([*(head if number == 0 else [None] * len(head)), *line])
+                keys.append(key)
+        outcomes = load(self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch)
+        return [Result.of(outcome.key, outcome) for outcome in outcomes]
+
+    def _attributes(self, rows: pl.DataFrame) -> dict[str, int]:
+        """Database id of the attribute by key of the value."""
+        used = rows["attribute_values"].drop_nulls().str.split(",").explode().unique().to_list()
+        return attributes_of(self.context, used)
+
+    def _lines(self, value_keys: str | None, attributes: dict[str, int]) -> list[tuple[int, str]]:
+        lines: dict[int, list[str]] = {}
+        for key in value_keys.split(",") if value_keys else ():
+            lines.setdefault(attributes[key], []).append(str(self.plan.ids["attribute_values"][key]))
+        return [(attribute, ",".join(ids)) for attribute, ids in lines.items()]
+
+
+def attributes_of(context: SyncContext, value_keys: Iterable[str]) -> dict[str, int]:
+    """Database ids of the attributes, by keys of attribute values."""
+    staged = STAGING["attribute_values"]
+    with context.warehouse.transaction() as tx:
+        pairs = dict(
+            tx.read(
+                sa.select(staged.c.key, staged.c.attribute).where(any_of(staged.c.key, list(value_keys)))
+            ).iter_rows()
+        )
+        ids = bound_ids(tx, "attributes", set(pairs.values()))
+    return {value: ids[attribute] for value, attribute in pairs.items() if attribute in ids}
+
+
+def list_prices(context: SyncContext, products: list[str]) -> dict[str, Decimal]:
+    """The price Odoo shows on a product: its lowest undated price in the company's currency, by key of the product."""
+    prices, variants = STAGING["prices"], STAGING["variants"]
+    statement = (
+        sa.select(variants.c.product, sa.func.min(prices.c.amount).label("amount"))
+        .join(variants, variants.c.key == prices.c.variant)
+        .where(
+            any_of(variants.c.product, products),
+            prices.c._status == ACCEPTED,
+            prices.c.currency == context.session.company()["currency"],
+            prices.c.valid_from.is_(None),
+            prices.c.valid_to.is_(None),
+        )
+        .group_by(variants.c.product)
+    )
+    with context.warehouse.transaction() as tx:
+        return dict(tx.read(statement).iter_rows())
+
+
+class Variants(Applier):
+    """Variants: found among those Odoo made with their product, or created for their configuration."""
+
+    def create(self) -> list[Result]:
+        rows = self.plan.creates
+        if rows.is_empty():
+            return []
+        templates = self.plan.ids["products"]
+        wanted = sorted({templates[key] for key in rows["product"].to_list()})
+        configured = self._configured(rows, wanted)
+        existing = {
+            (values.ref(record["product_tmpl_id"]), frozenset(record["product_template_attribute_value_ids"])): record[
+                "id"
+            ]
+            for record in search_read(
+                self.session,
+                "product.product",
+                [("product_tmpl_id", "in", wanted)],
+                ["product_tmpl_id", "product_template_attribute_value_ids"],
+                archived=True,
+            )
+        }
+        combinations = {
+            row[KEY]: self._combination(row, templates[row["product"]], configured)
+            for row in rows.iter_rows(named=True)
+        }
+        adopted = {
+            external_name(self.entity.name, row[KEY]): existing[place]
+            for row in rows.iter_rows(named=True)
+            if (place := (templates[row["product"]], frozenset(combinations[row[KEY]]))) in existing
+        }
+        raise_first(bind(self.session, self.context.namespace, "product.product", adopted))
+        fields = self.loaded_fields
+        columns = [
+            "id", "product_tmpl_id/.id", "product_template_attribute_value_ids/.id",
+            *(self.codec.column(field) for field in fields),
+        ]  # fmt: skip
+        cells = [
+            [
+                self.external_id(row[KEY]),
+                templates[row["product"]],
+                ",".join(map(str, combinations[row[KEY]])),
+                *(self.codec.cell(field, row[field.name], self.plan.ids) for field in fields),
+            ]
+            for row in rows.iter_rows(named=True)
+        ]
+        found = (
+            rows[KEY]
+            .map_elements(lambda key: external_name(self.entity.name, key) in adopted, return_dtype=pl.Boolean)
+            .to_list()
+        )
+        results: list[Result] = []
+        # What Odoo made already keeps its product and configuration: those columns are given on creation only.
+        for is_adopted, left_out in ((True, 2), (False, 0)):
+            chosen = [cell for cell, known in zip(cells, found, strict=True) if known is is_adopted]
+            keys = [key for key, known in zip(rows[KEY].to_list(), found, strict=True) if known is is_adopted]
+            if not chosen:
+                continue
+            outcomes = load(
+                self.session,
+                self.entity.model,
+                [columns[0], *columns[1 + left_out :]],
+                [[cell[0], *cell[1 + left_out :]] for cell in chosen],
+                keys=keys,
+                batch=self.context.batch,
+            )
+            results += [Result.of(outcome.key, outcome) for outcome in outcomes]
+        return results
+
+    def _combination(self, row: dict[str, Any], template: int, configured: dict[tuple[int, int], int]) -> list[int]:
+        keys = row["attribute_values"].split(",") if row["attribute_values"] else []
+        return sorted(configured[template, self.plan.ids["attribute_values"][key]] for key in keys)
+
+    def _configured(self, rows: pl.DataFrame, templates: list[int]) -> dict[tuple[int, int], int]:
+        """Odoo's record of a value on a product, by product and value; values a product lacks are added to it."""
+        needed = {
+            (self.plan.ids["products"][product], self.plan.ids["attribute_values"][value])
+            for product, listed in rows.select("product", "attribute_values").drop_nulls().iter_rows()
+            for value in listed.split(",")
+        }
+        known = self._values_on(templates)
+        missing = needed - set(known)
+        if missing:
+            self._add_values(missing)
+            known = self._values_on(templates)
+        return known
+
+    def _values_on(self, templates: list[int]) -> dict[tuple[int, int], int]:
+        model = "product.template.attribute.value"
+        records = search_read(
+            self.session,
+            model,
+            [("product_tmpl_id", "in", templates)],
+            ["product_tmpl_id", "product_attribute_value_id"],
+        )
+        return {
+            (values.ref(record["product_tmpl_id"]) or 0, values.ref(record["product_attribute_value_id"]) or 0): record[
+                "id"
+            ]
+            for record in records
+        }
+
+    def _add_values(self, missing: set[tuple[int, int]]) -> None:
+        model = "product.template.attribute.line"
+        attribute_of = {
+            record["id"]: values.ref(record["attribute_id"]) or 0
+            for record in search_read(
+                self.session,
+                "product.attribute.value",
+                [("id", "in", [value for _, value in missing])],
+                ["attribute_id"],
+            )
+        }
+        templates = sorted({template for template, _ in missing})
+        lines = {
+            (values.ref(record["product_tmpl_id"]), values.ref(record["attribute_id"])): record["id"]
+            for record in search_read(
+                self.session, model, [("product_tmpl_id", "in", templates)], ["product_tmpl_id", "attribute_id"]
+            )
+        }
+        added: dict[tuple[int, int], list[int]] = {}
+        for template, value in sorted(missing):
+            added.setdefault((template, attribute_of[value]), []).append(value)
+        extended = {
+            lines[place]: {"value_ids": [(4, value) for value in listed]}
+            for place, listed in added.items()
+            if place in lines
+        }
+        outcomes: list[Any] = [*write_changed(self.session, model, extended)]
+        fresh = [
+            {"product_tmpl_id": place[0], "attribute_id": place[1], "value_ids": [(6, 0, listed)]}
+            for place, listed in added.items()
+            if place not in lines
+        ]
+        outcomes += create(self.session, model, fresh) if fresh else []
+        raise_first(outcomes)
+
+
+class Prices(Applier):
+    """Prices on price lists. The list price Odoo shows on a product follows them."""
+
+    def create(self) -> list[Result]:
+        self._show(self.plan.creates)
+        return super().create()
+
+    def update(self) -> list[Result]:
+        self._show(self.plan.updates.filter(pl.col(TO_UNIERP).list.contains("amount")))
+        return super().update()
+
+    def _show(self, rows: pl.DataFrame) -> None:
+        """Sets the list price before the price itself: should the run end in between, the price is still to be written
+        and this happens again."""
+        company = self.session.company()["currency"]
+        undated = pl.col("valid_from").is_null() & pl.col("valid_to").is_null()
+        variants = rows.filter((pl.col("price_list") == company) & undated)["variant"].to_list()
+        if not variants:
+            return
+        staged = STAGING["variants"]
+        with self.context.warehouse.transaction() as tx:
+            products = tx.read(sa.select(staged.c.product).where(any_of(staged.c.key, variants)).distinct())
+            ids = bound_ids(tx, "products", products["product"].drop_nulls().to_list())
+        prices = list_prices(self.context, list(ids))
+        shown = {
+            record["id"]: values.decimal(record["list_price"], 2)
+            for record in search_read(
+                self.session, "product.template", [("id", "in", list(ids.values()))], ["list_price"], archived=True
+            )
+        }
+        changes = {
+            ids[key]: {"list_price": price}
+            for key, price in prices.items()
+            if ids[key] in shown and shown[ids[key]] != price
+        }
+        raise_first(write_changed(self.session, "product.template", changes))

@@ -1,0 +1,37 @@
+"""What every step of a sync works with: the three systems, the run, and somebody to tell about progress."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from unierp_assets.odoo import OdooSession
+from unierp_assets.storefront.source import Storefront
+from unierp_assets.sync.codec import Lookups
+from unierp_assets.warehouse.store import Warehouse
+
+
+def _silent(_phase: str, _subject: str) -> None:
+    """The listener of those who want none."""
+
+
+@dataclass
+class SyncContext:
+    """The systems and the settings of one run. Holds no secrets of its own.
+
+    ``namespace`` is the module part of the external ids in UniERP. ``overlap`` is how far incremental reads go back.
+    ``slice_rows`` bounds how many rows are worked on at a time. ``on_step`` is told (phase, subject) as work begins.
+    """
+
+    warehouse: Warehouse
+    storefront: Storefront
+    session: OdooSession
+    run_id: str
+    namespace: str = "unierp"
+    overlap: timedelta = timedelta(seconds=60)
+    slice_rows: int = 20_000
+    batch: int = 500
+    on_step: Callable[[str, str], None] = _silent
+    lookups: Lookups = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lookups = Lookups(self.session)

@@ -1,0 +1,342 @@
+"""How orders, shipments, invoices and payments are made and advanced in UniERP.
+
+Every document is looked at before it is acted on (see :mod:`unierp_assets.odoo.documents`), so that a step whose answer
+was lost is not taken twice. A document whose amounts differ from the shop's by a cent is held, never posted.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities.orders import ORDER_LINES
+from unierp_assets.entities.spec import KEY
+from unierp_assets.odoo import (
+    Invoice,
+    OdooError,
+    Outcome,
+    Payment,
+    Shipment,
+    cancel_orders,
+    confirm_orders,
+    deliver,
+    invoice_orders,
+    load,
+    post_invoices,
+    read,
+    register_payments,
+    search_read,
+    values,
+    write_changed,
+)
+from unierp_assets.sync.applier import Applier, Result, held, raise_first
+from unierp_assets.sync.codec import Codec, external_name
+from unierp_assets.sync.merge import TO_UNIERP
+from unierp_assets.sync.state import FAILED, any_of, bound_ids
+from unierp_assets.warehouse.tables import ACCEPTED, STAGING
+
+ORDER_BATCH = 50
+"""Orders per call: large enough to save round trips, small enough that a refused one costs little to find."""
+
+
+class Orders(Applier):
+    """Sales orders with their lines, confirmed or cancelled as the shop says, once their totals agree."""
+
+    def create(self) -> list[Result]:
+        rows = self.plan.creates
+        if rows.is_empty():
+            return []
+        results, loaded = self._draft(rows)
+        return results + self._advance(rows.filter(pl.col(KEY).is_in(list(loaded))), loaded)
+
+    def update(self) -> list[Result]:
+        rows = self.plan.updates
+        written = self.write(rows, leave_out=["state"])
+        broken = {result.key for result in written if result.state == FAILED}
+        ids = {result.key: result.odoo_id for result in written if result.odoo_id and result.key not in broken}
+        moving = rows.filter(pl.col(KEY).is_in(list(ids)) & pl.col(TO_UNIERP).list.contains("state"))
+        advanced = self._advance(self._with_totals(moving), ids)
+        moved = {result.key for result in advanced}
+        return [result for result in written if result.key not in moved] + advanced
+
+    def _with_totals(self, rows: pl.DataFrame) -> pl.DataFrame:
+        staged = STAGING[self.entity.name]
+        with self.context.warehouse.transaction() as tx:
+            totals = tx.read(
+                sa.select(staged.c.key, staged.c.total, staged.c.tax_total).where(
+                    any_of(staged.c.key, rows[KEY].to_list())
+                )
+            )
+        return rows.join(totals, on=KEY)
+
+    def _draft(self, rows: pl.DataFrame) -> tuple[list[Result], dict[str, int]]:
+        """Creates quotations with all their lines in one transaction each batch."""
+        lines, ids = self._lines(rows[KEY].to_list())
+        head_fields = [field for field in self.loaded_fields if field.name != "state"]
+        line_codec = Codec(ORDER_LINES, self.session, self.context.lookups)
+        line_fields = [field for field in ORDER_LINES.synced if field.name not in ("order", "variant")]
+        has_flag = self.session.features.has("sale.order.line", "is_delivery")
+        columns = [
+            "id",
+            *(self.codec.column(field) for field in head_fields),
+            "order_line/id",
+            "order_line/product_id/.id",
+            *(f"order_line/{line_codec.column(field)}" for field in line_fields),
+            *(["order_line/is_delivery"] if has_flag else []),
+        ]
+        results: list[Result] = []
+        cells: list[list[Any]] = []
+        keys: list[str] = []
+        for row in rows.iter_rows(named=True):
+            key = row[KEY]
+            own = lines.get(key, [])
+            if not own:
+                results.append(held(key, "none of its lines passed the gate"))
+                continue
+            unknown = sorted(
+                {line["variant"] for line in own if line["variant"] and line["variant"] not in ids["variants"]}
+            )
+            if unknown:
+                results.append(held(key, f"waits for variants {', '.join(unknown)}, which are not in UniERP yet"))
+                continue
+            head = [self.external_id(key), *(self._head_cell(field.name, row) for field in head_fields)]
+            for number, line in enumerate(own):
+                product = ids["variants"][line["variant"]] if line["variant"] else self.shipping_product
+                cells.append(
+                    [
+                        *(head if number == 0 else [None] * len(head)),
+                        f"{self.context.namespace}.{external_name(ORDER_LINES.name, line[KEY])}",
+                        product,
+                        *(line_codec.cell(field, line[field.name], ids) for field in line_fields),
+                        *([line["kind"] == "shipping"] if has_flag else []),
+                    ]
+                )
+                keys.append(key)
+        loaded: dict[str, int] = {}
+        outcomes: list[Outcome[str]] = load(
+            self.session, self.entity.model, columns, cells, keys=keys, batch=ORDER_BATCH
+        )
+        for outcome in outcomes:
+            if outcome.ok and outcome.id:
+                loaded[outcome.key] = outcome.id
+            else:
+                results.append(Result.of(outcome.key, outcome))
+        return results, loaded
+
+    def _head_cell(self, name: str, row: Mapping[str, Any]) -> Any:
+        field = self.entity[name]
+        if row[name] is None and field.target == "addresses":
+            return self.plan.ids["customers"][row["customer"]]
+        return self.codec.cell(field, row[name], self.plan.ids)
+
+    def _lines(self, orders: list[str]) -> tuple[dict[str, list[dict[str, Any]]], dict[str, dict[str, int]]]:
+        staged = STAGING[ORDER_LINES.name]
+        with self.context.warehouse.transaction() as tx:
+            rows = tx.read(
+                sa.select(staged)
+                .where(any_of(staged.c.order, orders), staged.c._status == ACCEPTED)
+                .order_by(staged.c.order, staged.c.position)
+            )
+            ids = {
+                "variants": bound_ids(tx, "variants", rows["variant"].drop_nulls().unique().to_list()),
+                "taxes": bound_ids(tx, "taxes", rows["tax"].drop_nulls().unique().to_list()),
+            }
+        lines: dict[str, list[dict[str, Any]]] = {}
+        for row in rows.iter_rows(named=True):
+            lines.setdefault(row["order"], []).append(row)
+        return lines, ids
+
+    @property
+    def shipping_product(self) -> int:
+        """The service that stands for shipping on orders and invoices; made at its first use."""
+        if not hasattr(self, "_shipping_product"):
+            name = f"{self.context.namespace}.{external_name('services', 'shipping')}"
+            known = self.ids_of(["shipping"], "services")
+            if not known:
+                (outcome,) = load(
+                    self.session,
+                    "product.product",
+                    ["id", "name", "default_code", "type", "invoice_policy", "taxes_id/.id"],
+                    [[name, "Shipping", "SHIPPING", "service", "order", None]],
+                )
+                if outcome.error:
+                    raise outcome.error
+                known = {"shipping": outcome.id or 0}
+            self._shipping_product = known["shipping"]
+        return self._shipping_product
+
+    def _advance(self, rows: pl.DataFrame, ids: Mapping[str, int]) -> list[Result]:
+        """Compares the totals UniERP computed with the shop's, then confirms or cancels what agrees."""
+        computed = read(self.session, self.entity.model, ids.values(), ["amount_total", "amount_tax"])
+        results: list[Result] = []
+        confirm: dict[int, str] = {}
+        cancel: dict[int, str] = {}
+        dates = {}
+        for row in rows.iter_rows(named=True):
+            key, id_ = row[KEY], ids[row[KEY]]
+            reason = disagreement(computed[id_], row["total"], row["tax_total"]) if id_ in computed else None
+            if reason:
+                results.append(held(key, reason, id_))
+            elif row["state"] == "confirmed":
+                confirm[id_] = key
+                dates[id_] = row["ordered_at"]
+            elif row["state"] == "cancelled":
+                cancel[id_] = key
+            else:
+                results.append(Result(key, id_))
+        outcomes = confirm_orders(self.session, list(confirm), dates=dates) + cancel_orders(self.session, list(cancel))
+        by_id = confirm | cancel
+        return results + [
+            Result(
+                by_id[outcome.key], outcome.key, *(() if outcome.ok else (FAILED, str(outcome.error), outcome.error))
+            )
+            for outcome in outcomes
+        ]
+
+
+def disagreement(record: Mapping[str, Any], total: Decimal, tax: Decimal) -> str | None:
+    """Why a document of UniERP may not go on: its amounts differ from the shop's. None where they are equal."""
+    found = values.decimal(record["amount_total"], 2), values.decimal(record["amount_tax"], 2)
+    parts = [
+        f"{name} is {theirs} in UniERP and {ours} in the shop"
+        for name, theirs, ours in (("total", found[0], total), ("tax_total", found[1], tax))
+        if theirs != ours
+    ]
+    return "; ".join(parts) or None
+
+
+class Shipments(Applier):
+    """Deliveries of what the shop says has left, each once, with carrier and tracking number."""
+
+    def create(self) -> list[Result]:
+        rows = self.plan.creates
+        contents = {row[KEY]: _contents(row["contents"]) for row in rows.iter_rows(named=True)}
+        lines = self.ids_of({line for content in contents.values() for line in content}, ORDER_LINES.name)
+        results: list[Result] = []
+        shipments: list[Shipment] = []
+        keys: dict[str, str] = {}
+        for row in rows.sort("shipped_at").iter_rows(named=True):
+            key = row[KEY]
+            unknown = sorted(line for line in contents[key] if line not in lines)
+            if unknown or not contents[key]:
+                reason = f"waits for order lines {', '.join(unknown)}" if unknown else "it has no contents"
+                results.append(held(key, reason))
+                continue
+            name = external_name(self.entity.name, key)
+            keys[name] = key
+            shipments.append(
+                Shipment(
+                    key=name,
+                    order_id=self.plan.ids["orders"][row["order"]],
+                    shipped_at=row["shipped_at"],
+                    quantities={lines[line]: quantity for line, quantity in contents[key].items()},
+                    tracking_number=row["tracking_number"],
+                    carrier=row["carrier"],
+                )
+            )
+        outcomes = deliver(self.session, self.context.namespace, shipments)
+        return results + [Result.of(keys[outcome.key], outcome) for outcome in outcomes]
+
+
+def _contents(text: str | None) -> dict[str, Decimal]:
+    pairs = (part.split(":") for part in text.split(",")) if text else ()
+    return {line: Decimal(quantity) for line, quantity in pairs}
+
+
+class Invoices(Applier):
+    """Customer invoices of orders, posted once their totals agree."""
+
+    def create(self) -> list[Result]:
+        rows = self.plan.creates
+        if rows.is_empty():
+            return []
+        self._book_taxes()
+        keys = {external_name(self.entity.name, row[KEY]): row[KEY] for row in rows.iter_rows(named=True)}
+        drafts = invoice_orders(
+            self.session,
+            self.context.namespace,
+            [
+                Invoice(
+                    key=external_name(self.entity.name, row[KEY]),
+                    order_id=self.plan.ids["orders"][row["order"]],
+                    invoice_date=row["invoice_date"],
+                    reference=row["reference"],
+                    payment_reference=row["reference"],
+                    total=row["total"],
+                )
+                for row in rows.iter_rows(named=True)
+            ],
+        )
+        made = {outcome.id: keys[outcome.key] for outcome in drafts if outcome.ok and outcome.id}
+        results = [_not_made(keys[outcome.key], outcome) for outcome in drafts if not outcome.ok]
+        return results + self._post(made)
+
+    def update(self) -> list[Result]:
+        """Posts drafts that an interrupted run left behind; those whose totals differ were held by the plan."""
+        ids = {id_: key for key, id_ in self.ids_of(self.plan.updates[KEY].to_list()).items()}
+        return self._post(ids)
+
+    def _post(self, ids: Mapping[int, str]) -> list[Result]:
+        return [Result.of(ids[outcome.key], outcome) for outcome in post_invoices(self.session, list(ids))]
+
+    def _book_taxes(self) -> None:
+        """Lets our taxes post to the account that the company's own sales taxes use; a tax without one would add to
+        the revenue."""
+        features = self.session.features
+        model = "account.tax.repartition.line"
+        sides = [name for name in ("tax_id", "invoice_tax_id", "refund_tax_id") if features.has(model, name)]
+        with self.context.warehouse.transaction() as tx:
+            staged = STAGING["taxes"]
+            ours = set(bound_ids(tx, "taxes", tx.read(sa.select(staged.c.key))[KEY].to_list()).values())
+        lines = list(search_read(self.session, model, [("repartition_type", "=", "tax")], [*sides, "account_id"]))
+        tax_of = {line["id"]: next((values.ref(line[side]) for side in sides if line[side]), None) for line in lines}
+        accounts = [
+            values.ref(line["account_id"]) for line in lines if line["account_id"] and tax_of[line["id"]] not in ours
+        ]
+        unbooked = [line["id"] for line in lines if not line["account_id"] and tax_of[line["id"]] in ours]
+        if not accounts or not unbooked:
+            return
+        account = max(set(accounts), key=accounts.count)
+        raise_first(write_changed(self.session, model, {id_: {"account_id": account} for id_ in unbooked}))
+
+
+def _not_made(key: str, outcome: Any) -> Result:
+    # A draft whose total differs exists, but is not for posting: somebody has to look at it.
+    error: OdooError = outcome.error
+    return held(key, str(error), outcome.id) if outcome.id else Result.of(key, outcome)
+
+
+class Payments(Applier):
+    """Payments registered against the invoices of their orders."""
+
+    def create(self) -> list[Result]:
+        return self._register(self.plan.creates, self.plan.ids.get("invoices", {}))
+
+    def update(self) -> list[Result]:
+        """Posts and reconciles what an interrupted run left unfinished: the same call finds where it stopped."""
+        staged = STAGING[self.entity.name]
+        with self.context.warehouse.transaction() as tx:
+            rows = tx.read(sa.select(staged).where(any_of(staged.c.key, self.plan.updates[KEY].to_list())))
+            invoices = bound_ids(tx, "invoices", rows["invoice"].unique().to_list())
+        return self._register(rows, invoices)
+
+    def _register(self, rows: pl.DataFrame, invoices: Mapping[str, int]) -> list[Result]:
+        keys = {external_name(self.entity.name, key): key for key in rows[KEY].to_list()}
+        outcomes = register_payments(
+            self.session,
+            self.context.namespace,
+            [
+                Payment(
+                    key=external_name(self.entity.name, row[KEY]),
+                    invoice_id=invoices[row["invoice"]],
+                    amount=row["amount"],
+                    currency=row["currency"],
+                    date=row["paid_on"],
+                    reference=row["reference"] or f"{self.context.namespace} {row[KEY]}",
+                )
+                for row in rows.sort("paid_on").iter_rows(named=True)
+            ],
+        )
+        return [Result.of(keys[outcome.key], outcome) for outcome in outcomes]

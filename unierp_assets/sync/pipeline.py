@@ -1,0 +1,261 @@
+"""The sync from end to end, in the order of its steps, and the summary of a run.
+
+The command line calls it as a whole; Dagster's assets call the same steps one by one.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities import ENTITIES, entities_of
+from unierp_assets.entities.spec import KEY, Entity, System
+from unierp_assets.quality import GATE_ORDER, run_gate
+from unierp_assets.sync.apply import Applied, apply
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.extract import extract
+from unierp_assets.sync.plan import CHANGES, Position, candidates, plan, slices
+from unierp_assets.sync.pull import pull, pull_bindings, pull_stock
+from unierp_assets.sync.reports import rebuild_reports, reconciliation
+from unierp_assets.sync.stage import stage
+from unierp_assets.sync.state import begin_run, end_run
+from unierp_assets.warehouse.tables import ACCEPTED, PLAN_CHANGES, QUARANTINED, STAGING
+
+LOCK = "sync"
+
+
+@dataclass
+class EntityCounts:
+    """What a run did with one entity, in records."""
+
+    extracted: int = 0
+    quarantined: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    held: int = 0
+    conflicts: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Summary:
+    """What a run did. ``accuracy`` is the share of matched rows in percent."""
+
+    run_id: str
+    seconds: float = 0
+    odoo_reads: int = 0
+    odoo_writes: int = 0
+    entities: dict[str, EntityCounts] = field(default_factory=dict)
+    differences: int = 0
+    accuracy: Decimal = Decimal(100)
+
+    @property
+    def failed(self) -> int:
+        """Records the server refused."""
+        return sum(counts.failed for counts in self.entities.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as it is printed for machines."""
+        return {
+            "run_id": self.run_id,
+            "seconds": round(self.seconds, 3),
+            "odoo_reads": self.odoo_reads,
+            "odoo_writes": self.odoo_writes,
+            "entities": {name: asdict(counts) for name, counts in self.entities.items()},
+            "reconciliation": {"differences": self.differences, "accuracy": float(self.accuracy)},
+        }
+
+
+def new_run_id() -> str:
+    """A fresh id for a run that Dagster did not name."""
+    return str(uuid.uuid4())
+
+
+# Steps
+
+
+def tables_of(entities: tuple[Entity, ...]) -> list[str]:
+    """The storefront's tables that these entities are made of, each once."""
+    found: dict[str, None] = {}
+    for entity in entities:
+        for source in entity.inputs:
+            found[source.table] = None
+            if source.via:
+                found[source.via[0]] = None
+    return list(found)
+
+
+def gate_and_count(context: SyncContext, entity: Entity) -> Any:
+    """Runs the entity's gate; returns its report."""
+    context.on_step("validate", entity.name)
+    return run_gate(context.warehouse, entity.name, context.run_id)
+
+
+def pull_entity(context: SyncContext, entity: Entity) -> int:
+    """Reads what changed in UniERP; returns how many landing rows differ from before."""
+    return pull_stock(context, entity) if entity.name == "stock_levels" else pull(context, entity)
+
+
+def load_entity(context: SyncContext, entity: Entity) -> Applied:
+    """Plans and applies what changed of an entity, slice by slice; what it did as counts."""
+    cursor_name = f"plan:{entity.name}"
+    with context.warehouse.transaction() as tx:
+        cursor = tx.cursor(cursor_name)
+        found = candidates(tx, entity, cursor)
+    total = Applied()
+    for keys in slices(context, found.keys):
+        with context.warehouse.transaction() as tx:
+            step = plan(tx, entity, keys)
+            changes = step.changes().with_columns(run_id=pl.lit(context.run_id))
+            tx.upsert(PLAN_CHANGES, changes)
+        applied = apply(context, step)
+        for name in ("created", "updated", "held", "failed", "conflicts"):
+            setattr(total, name, getattr(total, name) + getattr(applied, name))
+        total.wrote_storefront |= applied.wrote_storefront
+    if found.position != Position.from_text(cursor):
+        with context.warehouse.transaction() as tx:
+            tx.set_cursor(cursor_name, found.position.to_text())
+    return total
+
+
+def refresh_storefront(context: SyncContext, entity: Entity) -> None:
+    """Reads back what was written to the storefront, so that it is known there and counts as validated."""
+    for table in tables_of((entity,)):
+        extract(context, table)
+    stage(context, entity)
+    gate_and_count(context, entity)
+
+
+# The whole
+
+
+class Pipeline:
+    """A sync of all domains, or of one together with what it needs."""
+
+    def __init__(self, context: SyncContext, domain: str | None = None) -> None:
+        self.context = context
+        self.entities = with_requirements(entities_of(domain))
+        self.summary = Summary(context.run_id, entities={entity.name: EntityCounts() for entity in self.entities})
+
+    @property
+    def steps(self) -> int:
+        """How many steps are announced, roughly: what a progress bar counts to."""
+        return len(tables_of(self.entities)) + 4 * len(self.entities) + 3
+
+    def sync(self) -> Summary:
+        """Extracts, stages, validates, compares, writes, and reads back.
+
+        Raises the error of the system that failed; what was done until then is kept, and the next run goes on.
+        """
+        with self._run("sync"), self.context.warehouse.lock(LOCK):
+            self._take_in()
+            for entity in self.entities:
+                self._load(entity)
+            self._read_back()
+            self._count()
+            rebuild_reports(self.context.warehouse, self.context.run_id)
+            agreed = reconciliation(self.context.warehouse)
+            self.summary.differences, self.summary.accuracy = agreed.differences, agreed.accuracy
+        return self.summary
+
+    def preview(self) -> pl.DataFrame:
+        """Everything a sync would write now, as rows of :data:`~unierp_assets.sync.plan.CHANGES`; writes nothing
+        outside the warehouse."""
+        parts = [pl.DataFrame(schema=CHANGES)]
+        planned: dict[str, set[str]] = {}
+        with self._run("plan"), self.context.warehouse.lock(LOCK):
+            self._take_in()
+            for entity in self.entities:
+                with self.context.warehouse.transaction() as tx:
+                    found = candidates(tx, entity, tx.cursor(f"plan:{entity.name}"))
+                for keys in slices(self.context, found.keys):
+                    with self.context.warehouse.transaction() as tx:
+                        step = plan(tx, entity, keys, planned)
+                        changes = step.changes()
+                        tx.upsert(PLAN_CHANGES, changes.with_columns(run_id=pl.lit(self.context.run_id)))
+                    planned.setdefault(entity.name, set()).update(step.creates[KEY].to_list())
+                    parts.append(changes)
+        return pl.concat(parts)
+
+    @contextmanager
+    def _run(self, kind: str) -> Iterator[None]:
+        context, started = self.context, time.perf_counter()
+        before = context.session.counters.snapshot()
+        begin_run(context.warehouse, context.run_id, kind)
+        status = "failed"
+        try:
+            yield
+            status = "succeeded" if not self.summary.failed else "failed"
+        finally:
+            now = context.session.counters.snapshot()
+            self.summary.seconds = time.perf_counter() - started
+            self.summary.odoo_reads = int(now["reads"] - before["reads"])
+            self.summary.odoo_writes = int(now["writes"] - before["writes"])
+            end_run(context.warehouse, context.run_id, status, self.summary.to_dict())
+
+    def _take_in(self) -> None:
+        """Reads both sides and validates what is new, writing nothing outside the warehouse."""
+        for table in tables_of(self.entities):
+            extract(self.context, table)
+        for entity in self.entities:
+            self.summary.entities[entity.name].extracted = stage(self.context, entity)
+        chosen = {entity.name for entity in self.entities}
+        for name in GATE_ORDER:
+            if name in chosen:
+                gate_and_count(self.context, ENTITIES[name])
+        pull_bindings(self.context)
+        for entity in self.entities:
+            pull_entity(self.context, entity)
+
+    def _load(self, entity: Entity) -> None:
+        applied = load_entity(self.context, entity)
+        counts = self.summary.entities[entity.name]
+        counts.created += applied.created
+        counts.updated += applied.updated
+        counts.held = applied.held
+        counts.failed = applied.failed
+        counts.conflicts += applied.conflicts
+        if applied.wrote_storefront:
+            refresh_storefront(self.context, entity)
+
+    def _read_back(self) -> None:
+        """Reads what was written, and then lets what UniERP computed from it flow back (stock)."""
+        if not any(counts.created or counts.updated for counts in self.summary.entities.values()):
+            return
+        pull_bindings(self.context)
+        for entity in self.entities:
+            pull_entity(self.context, entity)
+        for entity in self.entities:
+            if any(System.STOREFRONT in field.flows_to for field in entity.synced):
+                self._load(entity)
+
+    def _count(self) -> None:
+        with self.context.warehouse.transaction() as tx:
+            for entity in self.entities:
+                counts = self.summary.entities[entity.name]
+                staged = STAGING[entity.name]
+                by_status = dict(
+                    tx.read(sa.select(staged.c._status, sa.func.count()).group_by(staged.c._status)).iter_rows()
+                )
+                counts.quarantined = by_status.get(QUARANTINED, 0)
+                busy = counts.created + counts.updated + counts.held + counts.failed
+                counts.unchanged = max(by_status.get(ACCEPTED, 0) - busy, 0)
+
+
+def with_requirements(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
+    """The entities and everything they refer to, directly or not, in load order."""
+    wanted = {entity.name for entity in entities}
+    while True:
+        more = {str(field.target) for name in wanted for field in ENTITIES[name].references if field.target} - wanted
+        if "orders" in wanted:
+            more |= {"order_lines"} - wanted
+        if not more:
+            return tuple(entity for entity in ENTITIES.values() if entity.name in wanted)
+        wanted |= more

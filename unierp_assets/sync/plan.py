@@ -1,0 +1,270 @@
+"""What would be written, before it is: the three-way comparison over the warehouse's rows, with references resolved.
+
+The comparison itself is in :mod:`unierp_assets.sync.merge`; here its frames are read, references are followed, and
+what has to wait is set aside with the reason.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, System
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.merge import TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
+from unierp_assets.sync.state import HELD, any_of, bound_ids, merged_into, pending
+from unierp_assets.warehouse.store import Transaction
+from unierp_assets.warehouse.tables import (
+    ACCEPTED,
+    BASE,
+    BINDINGS,
+    LANDING_UNIERP,
+    PENDING,
+    STAGING,
+    WITHDRAWN,
+)
+
+CHANGES = pl.Schema(
+    {
+        "entity": pl.String(),
+        KEY: pl.String(),
+        "field": pl.String(),
+        "action": pl.String(),
+        "target": pl.String(),
+        "old": pl.String(),
+        "new": pl.String(),
+    }
+)
+"""One row per field that would be written; ``field`` is empty where the action is about the whole record."""
+
+WAITING = pl.Schema({KEY: pl.String(), "state": pl.String(), "reason": pl.String()})
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a plan has read: the change numbers of staging and of UniERP's landing."""
+
+    staging: int
+    landing: int
+
+    def to_text(self) -> str:
+        return json.dumps({"staging": self.staging, "landing": self.landing})
+
+    @classmethod
+    def from_text(cls, text: str | None) -> "Position":
+        return cls(**json.loads(text)) if text else cls(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The keys that have to be compared, and the position to note once they are dealt with."""
+
+    keys: list[str]
+    position: Position
+
+
+@dataclass
+class Plan:
+    """What would be done with the rows of some keys of an entity.
+
+    ``waiting``: key, state and reason of what is set aside. ``ids`` maps each target entity to the
+    database ids of the keys the rows refer to.
+    """
+
+    entity: Entity
+    keys: list[str]
+    merged: Merged
+    waiting: pl.DataFrame
+    ids: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def creates(self) -> pl.DataFrame:
+        return self.merged.creates
+
+    @property
+    def updates(self) -> pl.DataFrame:
+        return self.merged.updates
+
+    @property
+    def withdrawn(self) -> pl.DataFrame:
+        return self.merged.withdrawn
+
+    def is_empty(self) -> bool:
+        """Whether nothing would be written anywhere."""
+        return self.creates.is_empty() and self.updates.is_empty() and self.withdrawn.is_empty()
+
+    def changes(self) -> pl.DataFrame:
+        """Everything that would be written, as rows of :data:`CHANGES`."""
+        name = self.entity.name
+        parts = [pl.DataFrame(schema=CHANGES)]
+        for each in self.entity.fields:
+            if each.role is Role.STAGED or each.role is Role.VERIFY:
+                continue
+            filled = self.creates.filter(pl.col(each.name).is_not_null())
+            parts.append(
+                _rows(filled, name, each, "create", System.UNIERP, pl.lit(None), as_text(each, pl.col(each.name)))
+            )
+        updates = self.updates.join(self.merged.former, on=KEY, suffix="__former")
+        for each in self.entity.synced:
+            old, new = as_text(each, pl.col(f"{each.name}__former")), as_text(each, pl.col(each.name))
+            to_unierp = updates.filter(pl.col(TO_UNIERP).list.contains(each.name))
+            parts.append(_rows(to_unierp, name, each, "update", System.UNIERP, old, new))
+            to_storefront = updates.filter(pl.col(TO_STOREFRONT).list.contains(each.name))
+            parts.append(_rows(to_storefront, name, each, "update", System.STOREFRONT, old, new))
+        parts.append(
+            _rows(self.withdrawn, name, None, self.entity.withdrawal.value, System.UNIERP, pl.lit(None), pl.lit(None))
+        )
+        return pl.concat(parts)
+
+
+def _rows(
+    frame: pl.DataFrame,
+    entity: str,
+    field: Field | None,
+    action: str,
+    target: System,
+    old: pl.Expr,
+    new: pl.Expr,
+) -> pl.DataFrame:
+    return frame.select(
+        entity=pl.lit(entity),
+        key=pl.col(KEY),
+        field=pl.lit(field.name if field else ""),
+        action=pl.lit(action),
+        target=pl.lit(target.value),
+        old=old.cast(pl.String),
+        new=new.cast(pl.String),
+    )
+
+
+def candidates(tx: Transaction, entity: Entity, cursor: str | None) -> Candidates:
+    """The keys whose staged row or UniERP record changed since the position, and those that still wait or failed."""
+    position = Position.from_text(cursor)
+    staging, landing = STAGING[entity.name], LANDING_UNIERP[entity.name]
+    tops = tx.read(
+        sa.select(
+            sa.select(sa.func.coalesce(sa.func.max(staging.c._seq), 0)).scalar_subquery().label("staging"),
+            sa.select(sa.func.coalesce(sa.func.max(landing.c._seq), 0)).scalar_subquery().label("landing"),
+        )
+    )
+    now = Position(*tops.row(0))
+    changed = sa.union(
+        sa.select(staging.c.key).where(staging.c._seq > position.staging),
+        sa.select(landing.c.key).where(landing.c._seq > position.landing),
+        sa.select(PENDING.c.key).where(PENDING.c.entity == entity.name),
+    )
+    return Candidates(sorted(tx.read(changed)[KEY].to_list(), key=_natural), now)
+
+
+def _natural(key: str) -> tuple[int, str]:
+    """Numbers in the order of numbers, so that what was created first is loaded first."""
+    return (len(key), key) if key.isdigit() else (1_000, key)
+
+
+def slices(context: SyncContext, keys: list[str]) -> Iterator[list[str]]:
+    """The keys in pieces that fit the memory."""
+    for start in range(0, len(keys), context.slice_rows):
+        yield keys[start : start + context.slice_rows]
+
+
+def plan(tx: Transaction, entity: Entity, keys: list[str], planned: Mapping[str, set[str]] | None = None) -> Plan:
+    """Compares the rows of these keys. ``planned`` are keys by entity that an earlier part of the same preview would
+    create: references to them count as resolved."""
+    ours, withdrawn = _ours(tx, entity, keys)
+    theirs, base = _theirs(tx, entity, keys, ours)
+    merged = merge(entity, ours, theirs, base, withdrawn)
+    return _resolved(tx, entity, keys, merged, planned)
+
+
+def _ours(tx: Transaction, entity: Entity, keys: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    staging = STAGING[entity.name]
+    columns = [staging.c[name] for name in entity.schema()]
+    rows = tx.read(
+        sa.select(*columns, staging.c._status).where(
+            any_of(staging.c.key, keys), staging.c._status.in_([ACCEPTED, WITHDRAWN])
+        )
+    )
+    ours = rows.filter(pl.col("_status") == ACCEPTED).drop("_status")
+    for each in entity.references:
+        if each.kind is not Kind.REFERENCE:
+            continue
+        survivors = merged_into(tx, str(each.target))
+        if not survivors.is_empty():
+            ours = ours.with_columns(pl.col(each.name).replace(survivors[KEY], survivors["into_key"]))
+    return ours, rows.filter(pl.col("_status") == WITHDRAWN).select(KEY)
+
+
+def _theirs(tx: Transaction, entity: Entity, keys: list[str], ours: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    landing, agreed = LANDING_UNIERP[entity.name], BASE[entity.name]
+    base = tx.read(
+        sa.select(agreed.c.key, *(agreed.c[each.name] for each in entity.synced)).where(any_of(agreed.c.key, keys))
+    )
+    theirs = tx.read(
+        sa.select(landing.c.key, *(landing.c[each.name] for each in entity.compared)).where(
+            any_of(landing.c.key, keys), ~landing.c._deleted
+        )
+    )
+    # What this run wrote itself and has not read back yet is taken to be as it was written.
+    bound = tx.read(sa.select(BINDINGS.c.key).where(BINDINGS.c.entity == entity.name, any_of(BINDINGS.c.key, keys)))
+    unread = base.join(bound, on=KEY, how="semi").join(theirs, on=KEY, how="anti")
+    verified = [each.name for each in entity.compared if each.role is Role.VERIFY]
+    written = unread.join(ours.select(KEY, *verified), on=KEY, how="left").select(theirs.columns)
+    return pl.concat([theirs, written]), base
+
+
+def _resolved(
+    tx: Transaction, entity: Entity, keys: list[str], merged: Merged, planned: Mapping[str, set[str]] | None
+) -> Plan:
+    ids: dict[str, dict[str, int]] = {}
+    waiting = pl.DataFrame(schema=WAITING)
+    creates, updates = merged.creates, merged.updates
+    for each in entity.references:
+        target = str(each.target)
+        to_create = _mentions(creates, each) if each.role is not Role.STAGED else None
+        written = updates.filter(pl.col(TO_UNIERP).list.contains(each.name)) if each.role is Role.SYNC else None
+        to_update = _mentions(written, each) if written is not None else None
+        mentions = pl.concat([part for part in (to_create, to_update) if part is not None])
+        wanted = set(mentions["target"].to_list())
+        found = bound_ids(tx, target, wanted)
+        ids.setdefault(target, {}).update(found)
+        usable = (set(found) | (planned or {}).get(target, set())) - set(pending(tx, target, HELD)[KEY].to_list())
+        if target == entity.name:
+            usable |= set(creates[KEY].to_list())
+        missing = mentions.filter(~pl.col("target").is_in(list(usable)))
+        waiting = pl.concat(
+            [
+                waiting,
+                missing.select(
+                    KEY,
+                    state=pl.lit(HELD),
+                    reason=pl.format(f"waits for {target} {{}}, which is not in UniERP yet", pl.col("target")),
+                ),
+            ]
+        )
+    waiting = waiting.unique(KEY, keep="first", maintain_order=True)
+    disputed = (
+        merged.disputed.group_by(KEY, maintain_order=True)
+        .agg(reason=pl.format("{} is {} in UniERP and {} in the shop", "field", "theirs", "ours").str.join("; "))
+        .select(KEY, state=pl.lit(HELD), reason=pl.col("reason"))
+    )
+    waiting = pl.concat([waiting, disputed.join(waiting, on=KEY, how="anti")])
+    keep = Merged(
+        creates=creates.join(waiting, on=KEY, how="anti"),
+        updates=updates.join(waiting, on=KEY, how="anti"),
+        former=merged.former.join(waiting, on=KEY, how="anti"),
+        withdrawn=merged.withdrawn,
+        agreed=merged.agreed,
+        disputed=merged.disputed,
+        conflicts=merged.conflicts,
+    )
+    return Plan(entity, keys, keep, waiting, ids)
+
+
+def _mentions(frame: pl.DataFrame, field: Field) -> pl.DataFrame:
+    """Which keys a reference column of some rows points to: columns ``key`` and ``target``."""
+    pairs = frame.select(KEY, target=pl.col(field.name)).drop_nulls("target")
+    if field.kind is Kind.REFERENCES:
+        pairs = pairs.with_columns(pl.col("target").str.split(",")).explode("target")
+    return pairs

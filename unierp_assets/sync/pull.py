@@ -1,0 +1,234 @@
+"""From UniERP to its landing tables: which records are ours, and what stands in them now."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities import ENTITIES
+from unierp_assets.entities.spec import KEY, Entity
+from unierp_assets.odoo import bindings, changed_since, last_binding_id, read, stock_levels, values
+from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.state import binding_rows, bound_keys
+from unierp_assets.warehouse.store import Transaction
+from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, STAGING
+
+
+def pull_bindings(context: SyncContext) -> int:
+    """Learns which records carry external ids of ours; returns how many bindings are new or gone.
+
+    A record that was deleted in UniERP has lost its external id: its binding and base are forgotten, so that it is
+    made anew as long as the storefront has it.
+    """
+    context.on_step("read", "external ids")
+    session, namespace = context.session, context.namespace
+    with context.warehouse.transaction() as tx:
+        seen = int(tx.cursor("bindings") or 0)
+        known = tx.read(sa.select(sa.func.count()).select_from(BINDINGS)).item()
+    newest = last_binding_id(session, namespace)
+    changed = 0
+    if newest > seen:
+        found = bindings(session, namespace, since_id=seen)
+        with context.warehouse.transaction() as tx:
+            changed = _note(context, tx, found)
+            tx.set_cursor("bindings", str(newest))
+            known = tx.read(sa.select(sa.func.count()).select_from(BINDINGS)).item()
+    on_server = session.call("ir.model.data", "search_count", [("module", "=", namespace)])
+    if on_server != known:
+        found = bindings(session, namespace)
+        with context.warehouse.transaction() as tx:
+            changed += _note(context, tx, found) + _forget_all_but(context, tx, found)
+            tx.set_cursor("bindings", str(newest))
+    return changed
+
+
+def _note(context: SyncContext, tx: Transaction, names: dict[str, int]) -> int:
+    by_entity: dict[str, dict[str, int]] = {}
+    for name, id_ in names.items():
+        # A name of another form is a record somebody else named in our namespace: kept under the empty entity.
+        entity, key = parse_external_name(name) or ("", name)
+        by_entity.setdefault(entity, {})[key] = id_
+    return sum(
+        tx.upsert(BINDINGS, binding_rows(entity, _model(entity), ids, context.run_id))
+        for entity, ids in by_entity.items()
+    )
+
+
+def _model(entity: str) -> str:
+    return ENTITIES[entity].model if entity in ENTITIES else ""
+
+
+def _forget_all_but(context: SyncContext, tx: Transaction, names: dict[str, int]) -> int:
+    present = [parse_external_name(name) or ("", name) for name in names]
+    there = pl.DataFrame(present, schema={"entity": pl.String, KEY: pl.String}, orient="row")
+    known = tx.read(sa.select(BINDINGS.c.entity, BINDINGS.c.key))
+    gone = known.join(there, on=["entity", KEY], how="anti")
+    tx.delete(BINDINGS, gone)
+    for (entity,), rows in gone.group_by("entity"):
+        if entity not in BASE:
+            continue
+        name = str(entity)
+        keys = rows.select(KEY)
+        tx.delete(BASE[name], keys)
+        tx.update_rows(
+            LANDING_UNIERP[name],
+            keys.with_columns(_deleted=pl.lit(True), _run_id=pl.lit(context.run_id)),
+            ["_deleted", "_run_id"],
+        )
+    return gone.height
+
+
+def pull(context: SyncContext, entity: Entity) -> int:
+    """Reads the entity's records that were written since the last time, and those bound since; returns how many
+    landing rows differ from before."""
+    context.on_step("read", entity.name)
+    cursor_name = f"pull:{entity.name}"
+    with context.warehouse.transaction() as tx:
+        cursor = parse_instant(tx.cursor(cursor_name))
+    newest = cursor or _newest_write(context, entity.model)
+    changed = 0
+    fields = [*dict.fromkeys(_fields(context, entity))]
+    records: list[dict[str, Any]] = []
+
+    def land() -> int:
+        nonlocal records
+        count = _land(context, entity, records) if records else 0
+        records = []
+        return count
+
+    if cursor:
+        for record in changed_since(context.session, entity.model, fields, cursor - context.overlap):
+            records.append(record)
+            newest = max(newest or cursor, values.instant(record["write_date"]) or cursor)
+            if len(records) >= context.slice_rows:
+                changed += land()
+        changed += land()
+    with context.warehouse.transaction() as tx:
+        fresh = _unread(tx, entity)
+    for start in range(0, len(fresh), context.slice_rows):
+        ids = fresh[start : start + context.slice_rows]
+        records = list(read(context.session, entity.model, ids, [*fields, "write_date"]).values())
+        changed += land()
+    if newest and newest != cursor:
+        with context.warehouse.transaction() as tx:
+            tx.set_cursor(cursor_name, newest.isoformat())
+    return changed
+
+
+def _fields(context: SyncContext, entity: Entity) -> list[str]:
+    codec = Codec(entity, context.session, context.lookups)
+    return [codec.name(field) for field in entity.read_back if field.odoo]
+
+
+def _newest_write(context: SyncContext, model: str) -> datetime | None:
+    rows = context.session.call(
+        model, "search_read", [], ["write_date"], order="write_date desc", limit=1, context={"active_test": False}
+    )
+    return values.instant(rows[0]["write_date"]) if rows else None
+
+
+def _unread(tx: Transaction, entity: Entity) -> list[int]:
+    landing = LANDING_UNIERP[entity.name]
+    statement = (
+        sa.select(BINDINGS.c.odoo_id)
+        .outerjoin(landing, landing.c.key == BINDINGS.c.key)
+        .where(
+            BINDINGS.c.entity == entity.name,
+            sa.or_(landing.c.key.is_(None), landing.c._deleted, landing.c.odoo_id != BINDINGS.c.odoo_id),
+        )
+        .distinct()
+    )
+    return tx.read(statement)["odoo_id"].to_list()
+
+
+def _land(context: SyncContext, entity: Entity, records: Iterable[dict[str, Any]]) -> int:
+    rows = list(records)
+    codec = Codec(entity, context.session, context.lookups)
+    with context.warehouse.transaction() as tx:
+        keys = bound_keys(tx, entity.name, [row["id"] for row in rows])
+        ours = [row for row in rows if row["id"] in keys]
+        if not ours:
+            return 0
+        bound = {target: bound_keys(tx, target, ids) for target, ids in codec.targets(ours).items()}
+        return _upsert(context, tx, entity, codec.frame(ours, keys, bound))
+
+
+def _upsert(context: SyncContext, tx: Transaction, entity: Entity, frame: pl.DataFrame) -> int:
+    return tx.upsert(
+        LANDING_UNIERP[entity.name],
+        frame.with_columns(
+            _deleted=pl.lit(False),
+            _run_id=pl.lit(context.run_id),
+            _read_at=pl.lit(datetime.now(UTC)).dt.cast_time_unit("us"),
+        ),
+    )
+
+
+def pull_stock(context: SyncContext, entity: Entity) -> int:
+    """Reads the quantities available of variants whose stock changed; returns how many landing rows differ.
+
+    Stock has no external ids of its own (Odoo merges and deletes quants): the rows follow the bindings of variant and
+    location, and exist from the moment the first stock was set.
+    """
+    context.on_step("read", entity.name)
+    cursor_name = f"pull:{entity.name}"
+    with context.warehouse.transaction() as tx:
+        cursor = parse_instant(tx.cursor(cursor_name))
+        unread = _unread(tx, entity)
+        placed = _places(tx, entity)
+    newest = _newest_write(context, entity.model)
+    products: list[int] = []
+    if cursor and newest and newest >= cursor:
+        levels = changed_since(
+            context.session, entity.model, ["product_id"], cursor - context.overlap,
+            domain=[("location_id.usage", "=", "internal")],
+        )  # fmt: skip
+        products = [values.ref(row["product_id"]) or 0 for row in levels]
+    wanted = sorted({*products, *unread} & set(placed["product_id"].to_list()))
+    changed = 0
+    for start in range(0, len(wanted), context.slice_rows):
+        ids = wanted[start : start + context.slice_rows]
+        found = [
+            (level.product_id, level.location_id, level.quantity - level.reserved)
+            for level in stock_levels(context.session, ids)
+        ]
+        available = pl.DataFrame(
+            found,
+            schema={"product_id": pl.Int64, "location_id": pl.Int64, "available": pl.Decimal(18, 2)},
+            orient="row",
+        )
+        rows = (
+            placed.filter(pl.col("product_id").is_in(ids))
+            .join(available, on=["product_id", "location_id"], how="left")
+            .select(
+                KEY,
+                available=pl.col("available").fill_null(0),
+                odoo_id=pl.col("product_id"),
+                write_date=pl.lit(newest or datetime.now(UTC)).dt.cast_time_unit("us"),
+            )
+        )
+        with context.warehouse.transaction() as tx:
+            changed += _upsert(context, tx, entity, rows)
+    if newest and newest != cursor:
+        with context.warehouse.transaction() as tx:
+            tx.set_cursor(cursor_name, newest.isoformat())
+    return changed
+
+
+def _places(tx: Transaction, entity: Entity) -> pl.DataFrame:
+    """Product and location in Odoo of every stock level whose first stock was set."""
+    staged = STAGING[entity.name]
+    variant, location = BINDINGS.alias("variant"), BINDINGS.alias("location")
+    return tx.read(
+        sa.select(
+            staged.c.key,
+            variant.c.odoo_id.label("product_id"),
+            location.c.odoo_id.label("location_id"),
+        )
+        .join(BINDINGS, sa.and_(BINDINGS.c.entity == entity.name, BINDINGS.c.key == staged.c.key))
+        .join(variant, sa.and_(variant.c.entity == "variants", variant.c.key == staged.c.variant))
+        .join(location, sa.and_(location.c.entity == "locations", location.c.key == staged.c.location))
+    )

@@ -1,0 +1,84 @@
+"""From landing to staging: the canonical rows of those keys whose landing rows changed."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities.spec import KEY, Entity, Input
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.state import any_of
+from unierp_assets.warehouse.store import Transaction
+from unierp_assets.warehouse.tables import LANDING_STOREFRONT, NEW, STAGING, WITHDRAWN
+
+
+def stage(context: SyncContext, entity: Entity) -> int:
+    """Stages what changed since the last time; returns the number of staged rows that differ from before.
+
+    A row whose content changed becomes ``new`` and has to pass the gate again. A key that none of the first input's
+    rows carries any more is marked ``withdrawn``.
+    """
+    context.on_step("stage", entity.name)
+    cursor_name = f"stage:{entity.name}"
+    with context.warehouse.transaction() as tx:
+        cursor = int(tx.cursor(cursor_name) or 0)
+        top = _top(tx, entity)
+        keys = _changed_keys(tx, entity, cursor) if top > cursor else []
+    changed = 0
+    for start in range(0, len(keys), context.slice_rows):
+        with context.warehouse.transaction() as tx:
+            changed += _stage_slice(context, tx, entity, keys[start : start + context.slice_rows])
+    if top > cursor:
+        with context.warehouse.transaction() as tx:
+            tx.set_cursor(cursor_name, str(top))
+    return changed
+
+
+def _top(tx: Transaction, entity: Entity) -> int:
+    tops = [
+        tx.read(sa.select(sa.func.max(LANDING_STOREFRONT[source.table].c._seq))).item() or 0 for source in entity.inputs
+    ]
+    return max(tops)
+
+
+def _key_and_table(source: Input) -> tuple[sa.ColumnElement[str], sa.FromClause]:
+    table = LANDING_STOREFRONT[source.table]
+    if source.via is None:
+        return sa.cast(table.c[source.key], sa.Text), table
+    other, here, there = source.via
+    through = LANDING_STOREFRONT[other]
+    return sa.cast(through.c[source.key], sa.Text), table.join(through, table.c[here] == through.c[there])
+
+
+def _changed_keys(tx: Transaction, entity: Entity, cursor: int) -> list[str]:
+    parts = []
+    for source in entity.inputs:
+        key, tables = _key_and_table(source)
+        parts.append(
+            sa.select(key.label(KEY)).select_from(tables).where(LANDING_STOREFRONT[source.table].c._seq > cursor)
+        )
+    keys = tx.read(sa.union(*parts))
+    return keys[KEY].drop_nulls().to_list()
+
+
+def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: list[str]) -> int:
+    inputs = {}
+    for source in entity.inputs:
+        key, tables = _key_and_table(source)
+        table = LANDING_STOREFRONT[source.table]
+        statement = (
+            sa.select(key.label(KEY), *(column for column in table.columns if not column.name.startswith("_")))
+            .select_from(tables)
+            .where(any_of(key, keys), ~table.c._deleted)
+        )
+        inputs[source.table] = tx.read(statement)
+    schema = entity.schema()
+    now = datetime.now(UTC)
+    rows = entity.stage(inputs).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    stamps = {
+        "_run_id": pl.lit(context.run_id),
+        "_staged_at": pl.lit(now).dt.cast_time_unit("us"),
+    }
+    changed = tx.upsert(STAGING[entity.name], rows.with_columns(_status=pl.lit(NEW), **stamps))
+    gone = pl.DataFrame({KEY: keys}).join(rows, on=KEY, how="anti").with_columns(_status=pl.lit(WITHDRAWN), **stamps)
+    return changed + tx.update_rows(STAGING[entity.name], gone, ["_status", "_run_id"])
