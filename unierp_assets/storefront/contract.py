@@ -2,7 +2,7 @@
 
 Belongs here: the SQLAlchemy tables of the contract, their comments, the DDL that keeps ``updated_at`` true, and the
 page that is generated from them (:func:`contract_markdown`). Does not belong here: reading a shop (``sql.py``), sample
-rows (``sample.py``), and anything about what the rows become later.
+rows (``sample``), and anything about what the rows become later.
 
 A shop whose own schema differs offers views with these names and columns. There are no foreign keys and hardly any
 constraints, on purpose: real shops hold orders of deleted customers and prices below zero, and such a row has to be
@@ -10,6 +10,7 @@ storable here so that it can be found, named and held back instead of being refu
 of a table is unique, and only the key and ``updated_at`` are never null.
 """
 
+import sys
 from functools import cache
 from typing import Any, Final
 
@@ -425,7 +426,7 @@ def contract_markdown() -> str:
     lines = [
         "# The storefront contract",
         "",
-        "<!-- Generated from unierp_assets/storefront/contract.py: change that instead. -->",
+        "<!-- Generated: python -m unierp_assets.storefront.contract > docs/storefront-contract.md -->",
         "",
         "What a shop offers so that it can be kept in agreement with UniERP: the tables below, or views with the same",
         f"names and columns, in one PostgreSQL schema (`{DEFAULT_SCHEMA}` unless configured otherwise).",
@@ -449,3 +450,7 @@ def contract_markdown() -> str:
             marks = (" **key**" if column.primary_key else "") + (" **personal**" if is_personal(column) else "")
             lines.append(f"| `{column.name}` | {type_name(column)} | {column.comment}{marks} |")
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(contract_markdown())

@@ -80,6 +80,8 @@ class Storefront(Protocol):
 
 def pages(shop: Storefront, table: str, since: datetime | None, size: int) -> Iterator[pl.DataFrame]:
     """All rows of ``table`` changed at or after ``since``, in frames of at most ``size`` rows that are never empty."""
+    if size < 1:
+        raise ValueError("A page has at least one row.")
     key_name = key_column(contract_tables()[table]).name
     after_key: Key | None = None
     while True:

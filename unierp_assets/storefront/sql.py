@@ -39,7 +39,6 @@ _INTEGERS: Final = frozenset({"int2", "int4", "int8"})
 
 _CATALOGUE: Final = """
 SELECT c.relname,
-       has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'),
        a.attname,
        coalesce(b.typname, t.typname),
        coalesce(b.typtype, t.typtype) = 'e',
@@ -336,7 +335,7 @@ def _problems(
     if not usable[0]:
         return [f"schema {schema!r} may not be used (GRANT USAGE ON SCHEMA {schema} to this user)"]
     found: dict[str, dict[str, tuple[Any, ...]]] = {}
-    for name, _readable, column, *facts in connection.execute(_CATALOGUE, [schema, list(tables)]):
+    for name, column, *facts in connection.execute(_CATALOGUE, [schema, list(tables)]):
         found.setdefault(name, {})[column] = tuple(facts)
     problems = []
     for name, table in tables.items():
