@@ -51,7 +51,7 @@ BULK_CONTEXT: Mapping[str, Any] = {
 READS = frozenset(
     {
         "address_get", "check_access_rights", "check_access_rule", "context_get", "default_get", "export_data",
-        "fields_get", "formatted_read_group", "get_external_id", "get_metadata", "get_views", "has_access",
+        "fields_get", "formatted_read_group", "get_param", "get_external_id", "get_metadata", "get_views", "has_access",
         "has_group", "name_get", "name_search", "onchange", "read", "read_group", "search", "search_count",
         "search_read", "web_read", "web_search_read",
     }
@@ -201,7 +201,7 @@ class OdooSession:
         transport = self._pool.get()
         try:
             if transport is None:
-                transport = Transport(self.url, server=self.server, timeout=self.timeout)
+                transport = Transport(self.url, self.db, server=self.server, timeout=self.timeout)
             return send(transport)
         finally:
             self._pool.put(transport)

@@ -21,6 +21,7 @@ from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.extract import extract
 from unierp_assets.sync.plan import CHANGES, Position, candidates, plan, slices
+from unierp_assets.sync.preflight import preflight
 from unierp_assets.sync.pull import pull, pull_bindings, pull_stock
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
@@ -202,6 +203,7 @@ class Pipeline:
 
     def _take_in(self) -> None:
         """Reads both sides and validates what is new, writing nothing outside the warehouse."""
+        preflight(self.context, self.entities)
         for table in tables_of(self.entities):
             extract(self.context, table)
         for entity in self.entities:
