@@ -1,0 +1,134 @@
+"""Looks at every service and setting a sync depends on, and says what to mend.
+
+Each check is a small function that returns what it found; one that fails never stops the next.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unierp_assets.entities import ENTITIES
+from unierp_assets.odoo import OdooSession, search_read
+from unierp_assets.wiring import Systems
+
+GOOD, ADVICE, BAD = "ok", "advice", "bad"
+
+_DISCOUNT_DIGITS = 6
+"""Digits of a discount in percent with which every discount of a line is reproduced to the cent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, how it is (``ok``, ``advice`` or ``bad``), what was found, and what to do."""
+
+    what: str
+    state: str
+    found: str
+    remedy: str | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        return self.state == BAD
+
+    @property
+    def mark(self) -> str:
+        return {GOOD: "✓ ok", ADVICE: "! advice", BAD: "✗ bad"}[self.state]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for machines."""
+        return asdict(self)
+
+
+def examine(systems: Systems) -> list[Finding]:
+    """Runs every check. Checks of UniERP are left out where it cannot be reached."""
+    findings = [
+        _looked("warehouse", lambda: _warehouse(systems)),
+        _looked("storefront", lambda: _storefront(systems)),
+        _looked("UniERP", lambda: _login(systems.session)),
+    ]
+    if not findings[-1].is_bad:
+        findings += [
+            _looked("apps of UniERP", lambda: _apps(systems.session)),
+            _looked("rounding of taxes", lambda: _rounding(systems.session)),
+            _looked("digits of discounts", lambda: _discounts(systems.session)),
+            _looked("API key", lambda: _user(systems.session)),
+        ]
+    return findings
+
+
+def _looked(what: str, check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except Exception as error:
+        # Whatever it is, the person wants to see it beside the other findings.
+        return Finding(what, BAD, str(error), getattr(error, "remedy", None))
+
+
+def _warehouse(systems: Systems) -> Finding:
+    where = systems.warehouse.where
+    if systems.warehouse.is_current():
+        return Finding("warehouse", GOOD, where)
+    return Finding("warehouse", ADVICE, f"{where} is behind", "run `unierp warehouse upgrade`; a sync does it too")
+
+
+def _storefront(systems: Systems) -> Finding:
+    systems.storefront.check()
+    orders = systems.storefront.count("orders")
+    return Finding("storefront", GOOD, f"the contract is met; {orders:,} orders")
+
+
+def _login(session: OdooSession) -> Finding:
+    session.login_now()
+    company = session.company()
+    return Finding(
+        "UniERP", GOOD, f"{session.server}, version {session.version}, {company['name']} in {company['currency']}"
+    )
+
+
+def _apps(session: OdooSession) -> Finding:
+    for entity in ENTITIES.values():
+        for field in entity.read_back:
+            if field.odoo:
+                session.features.require_field(entity.model, session.features.resolve(entity.model, field.odoo))
+    return Finding("apps of UniERP", GOOD, "every model and field the sync needs is there")
+
+
+def _rounding(session: OdooSession) -> Finding:
+    what = "rounding of taxes"
+    company = session.call("res.company", "read", [session.company()["id"]], ["tax_calculation_rounding_method"])[0]
+    if company["tax_calculation_rounding_method"] == "round_per_line":
+        return Finding(what, GOOD, "per line, as the storefront rounds")
+    return Finding(
+        what,
+        ADVICE,
+        "UniERP rounds taxes once per document, the storefront per line: some orders would differ by a cent and be held",
+        "set Accounting, Settings, Taxes, Rounding Method to 'Round per Line'",
+    )
+
+
+def _discounts(session: OdooSession) -> Finding:
+    what = "digits of discounts"
+    digits = next(
+        (row["digits"] for row in search_read(session, "decimal.precision", [("name", "=", "Discount")], ["digits"])), 2
+    )
+    if digits >= _DISCOUNT_DIGITS:
+        return Finding(what, GOOD, f"{digits} digits")
+    return Finding(
+        what,
+        ADVICE,
+        f"{digits} digits: discounts on large lines may differ by a cent, and their orders be held",
+        f"set Settings, Technical, Decimal Accuracy, Discount to {_DISCOUNT_DIGITS} digits",
+    )
+
+
+def _user(session: OdooSession) -> Finding:
+    administrator = session.login == "admin"
+    if administrator:
+        return Finding(
+            "API key",
+            ADVICE,
+            "the administrator's login is used",
+            "outside the lab, make an integration user with an API key and set UNIERP_ODOO_LOGIN and "
+            "UNIERP_ODOO_PASSWORD to them",
+        )
+    return Finding("API key", GOOD, f"login {session.login}")

@@ -1,0 +1,98 @@
+"""Where things stand, read from the warehouse alone: runs, rows by status, quarantine, what waits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities import ENTITIES
+from unierp_assets.sync.state import FAILED, HELD
+from unierp_assets.warehouse.store import Warehouse
+from unierp_assets.warehouse.tables import LANDING_UNIERP, PENDING, QUARANTINE, RUNS, STAGING, STATUSES
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """``runs``: id, kind, start, seconds, status of the last ten. ``entities``: name and counts."""
+
+    runs: list[tuple[Any, ...]]
+    entities: list[tuple[Any, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for machines."""
+        columns = ("entity", "accepted", "new", "quarantined", "merged", "withdrawn", "in_unierp", "held", "failed")
+        return {
+            "runs": [
+                dict(zip(("run_id", "kind", "started_at", "seconds", "status"), run, strict=True)) for run in self.runs
+            ],
+            "entities": [dict(zip(columns, row, strict=True)) for row in self.entities],
+        }
+
+
+def status_of(warehouse: Warehouse) -> Status:
+    """Reads the state of every entity and the last runs."""
+    with warehouse.transaction() as tx:
+        seconds = sa.func.round(sa.cast(sa.extract("epoch", RUNS.c.finished_at - RUNS.c.started_at), sa.Numeric), 1)
+        runs = tx.read(
+            sa.select(
+                RUNS.c.run_id,
+                RUNS.c.kind,
+                sa.func.to_char(sa.func.timezone("UTC", RUNS.c.started_at), "YYYY-MM-DD HH24:MI:SS").label("started"),
+                seconds.label("seconds"),
+                RUNS.c.status,
+            )
+            .order_by(RUNS.c.started_at.desc())
+            .limit(10)
+        )
+        pending = {
+            (entity, state): count
+            for entity, state, count in tx.read(
+                sa.select(PENDING.c.entity, PENDING.c.state, sa.func.count().label("count")).group_by(
+                    PENDING.c.entity, PENDING.c.state
+                )
+            ).iter_rows()
+        }
+        rows = []
+        for name in ENTITIES:
+            staged, landing = STAGING[name], LANDING_UNIERP[name]
+            counts = dict(
+                tx.read(
+                    sa.select(staged.c._status, sa.func.count().label("count")).group_by(staged.c._status)
+                ).iter_rows()
+            )
+            present = tx.read(sa.select(sa.func.count().label("count")).where(~landing.c._deleted)).item()
+            order = ("accepted", "new", "quarantined", "merged", "withdrawn")
+            assert set(order) == set(STATUSES)
+            rows.append(
+                (
+                    name,
+                    *(counts.get(status, 0) for status in order),
+                    present,
+                    pending.get((name, HELD), 0),
+                    pending.get((name, FAILED), 0),
+                )
+            )
+    return Status(runs.rows(), rows)
+
+
+def quarantined(warehouse: Warehouse, entity: str | None = None) -> pl.DataFrame:
+    """What the gate found, in load order, then by rule and key. Raises ``KeyError`` for an unknown entity."""
+    return _listed(warehouse, sa.select(QUARANTINE), QUARANTINE, entity, "rule")
+
+
+def waiting(warehouse: Warehouse, entity: str | None = None) -> pl.DataFrame:
+    """What passed the gate but waits or was refused: columns ``entity``, ``key``, ``state``, ``reason``, ``since``."""
+    statement = sa.select(PENDING.c.entity, PENDING.c.key, PENDING.c.state, PENDING.c.reason, PENDING.c.since)
+    return _listed(warehouse, statement, PENDING, entity, "state")
+
+
+def _listed(warehouse: Warehouse, statement: Any, table: sa.Table, entity: str | None, by: str) -> pl.DataFrame:
+    if entity is not None:
+        if entity not in ENTITIES:
+            raise KeyError(f"unknown entity {entity!r}; there are {', '.join(ENTITIES)}")
+        statement = statement.where(table.c.entity == entity)
+    positions = {name: number for number, name in enumerate(ENTITIES)}
+    rows = warehouse.read(statement)
+    order = pl.col("entity").replace_strict(positions, default=len(positions), return_dtype=pl.Int64)
+    return rows.sort(order, by, pl.col("key").str.len_chars(), "key")
