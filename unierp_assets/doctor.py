@@ -59,8 +59,7 @@ def examine(systems: Systems) -> list[Finding]:
 def _looked(what: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
-    except Exception as error:
-        # Whatever it is, the person wants to see it beside the other findings.
+    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs beside the other findings
         return Finding(what, BAD, str(error), getattr(error, "remedy", None))
 
 
@@ -101,7 +100,7 @@ def _rounding(session: OdooSession) -> Finding:
     return Finding(
         what,
         ADVICE,
-        "UniERP rounds taxes once per document, the storefront per line: some orders would differ by a cent and be held",
+        "UniERP rounds taxes once per document, the storefront per line: orders that differ by a cent are held",
         "set Accounting, Settings, Taxes, Rounding Method to 'Round per Line'",
     )
 
