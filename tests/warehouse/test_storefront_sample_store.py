@@ -84,6 +84,13 @@ def test_an_unreachable_database_is_named(sample: Sample) -> None:
     assert "s3cret-word" not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["s3cret-word", "postgresql://shop:s3cret-word@db:54x2/shop"])
+def test_what_is_no_postgresql_address_is_refused_without_repeating_it(sample: Sample, url: str) -> None:
+    with pytest.raises(SampleError, match="not a PostgreSQL URL") as refused:
+        write_sample(url, sample)
+    assert "s3cret-word" not in str(refused.value)
+
+
 def test_progress_ends_at_all_rows_and_an_engine_and_a_schema_may_be_given(
     database: str, connection: psycopg.Connection, sample: Sample
 ) -> None:

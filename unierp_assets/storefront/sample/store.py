@@ -41,8 +41,14 @@ def write_sample(
 
     Raises :class:`SampleError`.
     """
-    address = target.url if isinstance(target, Engine) else make_url(target)
-    engine = create_engine(address.set(drivername="postgresql+psycopg"))
+    try:
+        address = target.url if isinstance(target, Engine) else make_url(target)
+        engine = create_engine(address.set(drivername="postgresql+psycopg"))
+    except (SQLAlchemyError, ValueError):
+        # The parser's own message repeats parts of the address.
+        raise SampleError(
+            "The sample's address is not a PostgreSQL URL like postgresql://user:password@host:5432/database."
+        ) from None
     where = engine.url.set(password=None).render_as_string()
     try:
         with engine.begin() as connection:
