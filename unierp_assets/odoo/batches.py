@@ -57,6 +57,19 @@ def settle(
     return settle_groups(session, groups, act, key=key, connections=connections, replayable=replayable)
 
 
+def together(items: Sequence[T], key: Callable[[T], object], size: int) -> list[list[T]]:
+    """Batches of about ``size`` in which all items of one key stay in one batch, in their order."""
+    by_key: dict[object, list[T]] = {}
+    for item in items:
+        by_key.setdefault(key(item), []).append(item)
+    groups: list[list[T]] = []
+    for family in by_key.values():
+        if not groups or len(groups[-1]) + len(family) > max(size, 1):
+            groups.append([])
+        groups[-1].extend(family)
+    return groups
+
+
 def even_batch(count: int, batch: int, lanes: int) -> int:
     """The batch size, at most ``batch``, that gives every lane equally many batches of equal size.
 

@@ -47,6 +47,7 @@ CONCEPTS: Mapping[str, tuple[Option, ...]] = {
     "account.move/payment_reference": _names("account.move", "payment_reference", "invoice_payment_ref"),
     "account.payment/reference": _names("account.payment", "memo", "ref", "communication"),
     "account.payment/date": _names("account.payment", "date", "payment_date"),
+    "account.tax/price_include": _names("account.tax", "price_include_override", "price_include"),
     "account.account/class": _names("account.account", "account_type", "user_type_id"),
     "res.users/groups": _names("res.users", "group_ids", "groups_id"),
     "product.supplierinfo/vendor": _names("product.supplierinfo", "partner_id", "name"),
@@ -91,11 +92,25 @@ CONCEPTS: Mapping[str, tuple[Option, ...]] = {
         Option("button_validate", "account.move", "move_type"),
         Option("action_done", "stock.picking"),
     ),
+    "parallel_numbers": (
+        # Before account types became plain text, two posting transactions could give out one number, or be refused
+        # for it: numbers are then given on one connection.
+        Option(False, "account.account", "user_type_id"),
+        Option(True, "account.account"),
+    ),
+    "pay": (
+        # posting a payment reconciled it with its invoices by itself
+        Option("post", "account.payment", "communication"),
+        Option("action_post", "account.payment"),
+    ),
     "post_message": (
         Option("subtype_xmlid", "res.users", "tz_offset"),
         Option("subtype", "mail.message"),
     ),
 }
+
+# Apps that do something of their own when an invoice is paid by the regular reconciliation.
+PAID_HOOKS: tuple[tuple[str, str | None], ...] = (("event.booth", None), ("event.registration", "sale_order_id"))
 
 # The app a person must install for a model to appear; the longest prefix wins.
 MODULES: Mapping[str, str] = {

@@ -57,7 +57,10 @@ class OdooAnswerLost(OdooUnavailable):
     """The connection broke after a write was sent: it may or may not have been done.
 
     Never repeat the write; look first (external ids, states). The bulk and document functions do so themselves.
+    ``status`` is the HTTP status of a gateway that gave up, if it was that.
     """
+
+    status: int | None = None
 
     default_remedy = "look whether the write was done before repeating it; the next run does so by itself"
 

@@ -61,6 +61,10 @@ class Features:
         Raises :class:`OdooUnsupported` if the server has none of the known names, KeyError for an unknown concept."""
         return str(self.choose(f"{model}/{concept}"))
 
+    def resolve(self, model: str, name: str) -> str:
+        """This server's name of what is a concept in the table of probes; any other name is a field's own."""
+        return self.field(model, name) if f"{model}/{name}" in CONCEPTS else name
+
     def model(self, concept: str) -> str:
         """This server's model of a concept: ``model("lot")`` is ``stock.lot`` or ``stock.production.lot``."""
         return str(self.choose(concept))
@@ -73,6 +77,10 @@ class Features:
     def way(self, concept: str) -> str:
         """The method or way of doing a step: ``way("return")`` is ``create_returns`` or ``action_create_returns``."""
         return str(self.choose(concept))
+
+    def number_lanes(self, connections: int | None) -> int | None:
+        """How many connections may post at once, out of those wanted: one where numbers would collide."""
+        return connections if self.choose("parallel_numbers") else 1
 
     def require(self, *models: str) -> None:
         """Raises :class:`OdooMissingModule`, naming the app to install, if one of the models is absent."""

@@ -226,6 +226,8 @@ def post_invoices(
     model = session.features.model("invoice")
     method = "action_invoice_open" if model == "account.invoice" else "action_post"
 
+    lanes = session.features.number_lanes(connections)
+
     def act(part: list[int]) -> list[Outcome[int]]:
         rows = states(session, model, part, [])
         drafts = [id_ for id_, row in rows.items() if row["state"] == "draft"]
@@ -243,4 +245,4 @@ def post_invoices(
             outcomes.append(Outcome(id_, id_, error, changed=id_ in drafts))
         return outcomes
 
-    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, connections=connections)
+    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, connections=lanes)

@@ -1,12 +1,23 @@
-"""Quantities on hand: set absolutely, and read."""
+"""Quantities on hand: set absolutely, and read. Movements with documents are in :mod:`.deliveries`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from unierp_assets.odoo.batches import even_batch, settle_groups, together
+from unierp_assets.odoo.documents.states import insist
+from unierp_assets.odoo.errors import OdooError
 from unierp_assets.odoo.outcomes import Outcome
+from unierp_assets.odoo.records import Row, changed_since, search_read, write_changed
 from unierp_assets.odoo.session import OdooSession
+from unierp_assets.odoo.values import chunks, ref
+
+QUANT = "stock.quant"
+INVENTORY = "stock.inventory"
+MODE = {"inventory_mode": True}
+Key = tuple[int, int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +28,10 @@ class StockRow:
     location_id: int
     quantity: Decimal
     lot_id: int | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.product_id, self.location_id, self.lot_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +45,140 @@ class StockLevel:
 
 
 def set_stock(
-    session: OdooSession, rows: Sequence[StockRow], *, batch: int = 200
-) -> list[Outcome[tuple[int, int, int | None]]]:
+    session: OdooSession, rows: Sequence[StockRow], *, batch: int = 200, connections: int | None = None
+) -> list[Outcome[Key]]:
     """Sets counted quantities absolutely; rows that already are right are left alone.
 
     Work is divided by product: the first stock of one product from two connections would be added up by the server.
-    Key: (product id, location id, lot id or None). ``id`` is None."""
-    raise NotImplementedError
+    Key: (product id, location id, lot id or None). ``id`` is None. Raises ValueError if a key comes twice."""
+    session.features.require(QUANT)
+    way = session.features.way("set_stock")
+    if len({row.key for row in rows}) < len(rows):
+        raise ValueError("a product, location and lot comes twice")
+    lanes = min(connections or session.connections, session.connections)
+    groups = together(rows, lambda row: row.product_id, even_batch(len(rows), batch, lanes))
+
+    def act(part: list[StockRow]) -> list[Outcome[Key]]:
+        quants = _quants(session, part)
+        lagging = [row for row in part if _counted(quants.get(row.key, [])) != row.quantity]
+        if lagging:
+            {"apply": _apply, "quant": _write, "inventory": _count}[way](session, lagging, quants)
+            quants |= _quants(session, lagging)
+        changed = {row.key for row in lagging}
+        return [
+            Outcome(row.key, error=_wrong(session, row, quants.get(row.key, [])), changed=row.key in changed)
+            for row in part
+        ]
+
+    outcomes = settle_groups(session, groups, act, key=lambda row: row.key, connections=connections)
+    found = {outcome.key: outcome for outcome in outcomes}
+    return [found[row.key] for row in rows]
+
+
+def _quants(session: OdooSession, rows: Sequence[StockRow]) -> dict[Key, list[Row]]:
+    """The quants of the rows, without those of packages or of other owners, which a count does not touch."""
+    found = search_read(
+        session,
+        QUANT,
+        [
+            ["product_id", "in", sorted({row.product_id for row in rows})],
+            ["location_id", "in", sorted({row.location_id for row in rows})],
+            ["package_id", "=", False],
+            ["owner_id", "=", False],
+        ],
+        ["product_id", "location_id", "lot_id", "quantity"],
+        batch=5000,
+    )
+    quants: dict[Key, list[Row]] = {}
+    for row in found:
+        key = (row["product_id"][0], row["location_id"][0], ref(row["lot_id"]))
+        quants.setdefault(key, []).append(row)
+    return quants
+
+
+def _counted(quants: Sequence[Row]) -> Decimal:
+    return sum((Decimal(repr(quant["quantity"])) for quant in quants), Decimal(0))
+
+
+def _wrong(session: OdooSession, row: StockRow, quants: Sequence[Row]) -> OdooError | None:
+    there = _counted(quants)
+    # the server computes in floats and rounds to the unit's precision
+    if abs(there - row.quantity) < Decimal("0.00001"):
+        return None
+    return OdooError(
+        f"the stock of product {row.product_id} is {there.normalize():f} instead of {row.quantity.normalize():f}",
+        server=session.server,
+        model=QUANT,
+        record=str(row.key),
+        field="quantity",
+        remedy="count it again in UniERP",
+    )
+
+
+def _apply(session: OdooSession, rows: Sequence[StockRow], quants: dict[Key, list[Row]]) -> None:
+    """Counts are entered on the quants and then applied together."""
+    known = {quants[row.key][0]["id"]: row.quantity for row in rows if row.key in quants}
+    new = [row for row in rows if row.key not in quants]
+    insist(
+        write_changed(
+            session,
+            QUANT,
+            {id_: {"inventory_quantity": quantity} for id_, quantity in known.items()},
+            context=MODE,
+        )
+    )
+    made = session.step(QUANT, "create", [_values(row) for row in new], context=MODE) if new else []
+    session.step(QUANT, "action_apply_inventory", [*known, *made], context=MODE)
+
+
+def _write(session: OdooSession, rows: Sequence[StockRow], quants: dict[Key, list[Row]]) -> None:
+    """A count is applied when it is written."""
+    for row in rows:
+        if row.key in quants:
+            others = _counted(quants[row.key][1:])
+            session.step(
+                QUANT,
+                "write",
+                [quants[row.key][0]["id"]],
+                {"inventory_quantity": row.quantity - others},
+                context=MODE,
+            )
+    new = [row for row in rows if row.key not in quants]
+    if new:
+        session.step(QUANT, "create", [_values(row) for row in new], context=MODE)
+
+
+def _values(row: StockRow) -> dict[str, Any]:
+    return {
+        "product_id": row.product_id,
+        "location_id": row.location_id,
+        "lot_id": row.lot_id,
+        "inventory_quantity": row.quantity,
+    }
+
+
+def _count(session: OdooSession, rows: Sequence[StockRow], quants: dict[Key, list[Row]]) -> None:
+    """Odoo 12: an inventory document per location."""
+    for location in sorted({row.location_id for row in rows}):
+        values = {"name": "Stock count", "filter": "partial", "location_id": location}
+        inventory = session.step(INVENTORY, "create", [values])[0]
+        session.step(INVENTORY, "action_start", [inventory])
+        lines = [
+            [
+                0,
+                0,
+                {
+                    "product_id": row.product_id,
+                    "location_id": location,
+                    "prod_lot_id": row.lot_id,
+                    "product_qty": row.quantity,
+                },
+            ]
+            for row in rows
+            if row.location_id == location
+        ]
+        session.step(INVENTORY, "write", [inventory], {"line_ids": lines})
+        session.step(INVENTORY, "action_validate", [inventory])
 
 
 def stock_levels(
@@ -50,4 +192,30 @@ def stock_levels(
     """Levels per product and internal location (those with a quant; the rest are zero), in order of product.
 
     ``changed_since`` restricts to products with a quant written since (aware; rewind by the longest transaction)."""
-    raise NotImplementedError
+    session.features.require(QUANT)
+    place: list[Any] = [["location_id.usage", "=", "internal"]]
+    if location_ids is not None:
+        place = [["location_id", "in", list(location_ids)]]
+    if changed_since is not None:
+        touched = _touched(session, changed_since, place)
+        product_ids = sorted(touched if product_ids is None else touched & set(product_ids))
+    if product_ids is None:
+        rows = search_read(session, "product.product", [["type", "!=", "service"]], ["id"], batch=10_000, archived=True)
+        product_ids = [row["id"] for row in rows]
+    for part in chunks(sorted(product_ids), batch):
+        levels: dict[tuple[int, int], tuple[Decimal, Decimal]] = {}
+        fields = ["product_id", "location_id", "quantity", "reserved_quantity"]
+        for row in search_read(session, QUANT, [["product_id", "in", part], *place], fields, batch=5000):
+            key = (row["product_id"][0], row["location_id"][0])
+            on_hand, reserved = levels.get(key, (Decimal(0), Decimal(0)))
+            levels[key] = (
+                on_hand + Decimal(repr(row["quantity"])),
+                reserved + Decimal(repr(row["reserved_quantity"])),
+            )
+        for (product, location), (on_hand, reserved) in sorted(levels.items()):
+            yield StockLevel(product, location, on_hand, reserved)
+
+
+def _touched(session: OdooSession, since: datetime, place: Sequence[Any]) -> set[int]:
+    rows = changed_since(session, QUANT, ["product_id"], since, domain=place, archived=False)
+    return {row["product_id"][0] for row in rows}
