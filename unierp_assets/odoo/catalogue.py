@@ -81,8 +81,7 @@ CONCEPTS: Mapping[str, tuple[Option, ...]] = {
         Option("action_create_returns", "stock.return.picking"),
     ),
     "set_stock": (
-        Option("apply", "stock.quant", "inventory_quantity_set"),
-        Option("quant", "stock.quant", "inventory_quantity"),
+        Option("quants", "stock.quant", "inventory_quantity_set"),
         Option("inventory", "stock.inventory"),
     ),
     "validate": (

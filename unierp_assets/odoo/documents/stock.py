@@ -1,6 +1,6 @@
 """Quantities on hand: set absolutely, and read. Movements with documents are in :mod:`.deliveries`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -8,15 +8,17 @@ from typing import Any
 
 from unierp_assets.odoo.batches import even_batch, settle_groups, together
 from unierp_assets.odoo.documents.states import insist
-from unierp_assets.odoo.errors import OdooError
+from unierp_assets.odoo.errors import OdooConcurrencyError
 from unierp_assets.odoo.outcomes import Outcome
-from unierp_assets.odoo.records import Row, changed_since, search_read, write_changed
+from unierp_assets.odoo.records import Row, changed_since, read, search_read, write_changed
 from unierp_assets.odoo.session import OdooSession
 from unierp_assets.odoo.values import chunks, ref
 
 QUANT = "stock.quant"
 INVENTORY = "stock.inventory"
 MODE = {"inventory_mode": True}
+# What people see as the name of a count
+DOCUMENT = "Stock set by unierp"
 Key = tuple[int, int, int | None]
 
 
@@ -52,7 +54,7 @@ def set_stock(
     Work is divided by product: the first stock of one product from two connections would be added up by the server.
     Key: (product id, location id, lot id or None). ``id`` is None. Raises ValueError if a key comes twice."""
     session.features.require(QUANT)
-    way = session.features.way("set_stock")
+    enter = _by_quants if session.features.way("set_stock") == "quants" else _by_inventory
     if len({row.key for row in rows}) < len(rows):
         raise ValueError("a product, location and lot comes twice")
     lanes = min(connections or session.connections, session.connections)
@@ -60,15 +62,14 @@ def set_stock(
 
     def act(part: list[StockRow]) -> list[Outcome[Key]]:
         quants = _quants(session, part)
-        lagging = [row for row in part if _counted(quants.get(row.key, [])) != row.quantity]
+        lagging = [row for row in part if _lags(row, quants)]
         if lagging:
-            {"apply": _apply, "quant": _write, "inventory": _count}[way](session, lagging, quants)
-            quants |= _quants(session, lagging)
+            enter(session, lagging, quants)
+            quants = _quants(session, part)
+            if any(_lags(row, quants) for row in lagging):
+                raise OdooConcurrencyError("the stock moved while it was set", server=session.server, model=QUANT)
         changed = {row.key for row in lagging}
-        return [
-            Outcome(row.key, error=_wrong(session, row, quants.get(row.key, [])), changed=row.key in changed)
-            for row in part
-        ]
+        return [Outcome(row.key, changed=row.key in changed) for row in part]
 
     outcomes = settle_groups(session, groups, act, key=lambda row: row.key, connections=connections)
     found = {outcome.key: outcome for outcome in outcomes}
@@ -100,84 +101,56 @@ def _counted(quants: Sequence[Row]) -> Decimal:
     return sum((Decimal(repr(quant["quantity"])) for quant in quants), Decimal(0))
 
 
-def _wrong(session: OdooSession, row: StockRow, quants: Sequence[Row]) -> OdooError | None:
-    there = _counted(quants)
+def _lags(row: StockRow, quants: Mapping[Key, Sequence[Row]]) -> bool:
     # the server computes in floats and rounds to the unit's precision
-    if abs(there - row.quantity) < Decimal("0.00001"):
-        return None
-    return OdooError(
-        f"the stock of product {row.product_id} is {there.normalize():f} instead of {row.quantity.normalize():f}",
-        server=session.server,
-        model=QUANT,
-        record=str(row.key),
-        field="quantity",
-        remedy="count it again in UniERP",
-    )
+    return abs(_counted(quants.get(row.key, ())) - row.quantity) >= Decimal("0.00001")
 
 
-def _apply(session: OdooSession, rows: Sequence[StockRow], quants: dict[Key, list[Row]]) -> None:
+def _by_quants(session: OdooSession, rows: Sequence[StockRow], quants: Mapping[Key, Sequence[Row]]) -> None:
     """Counts are entered on the quants and then applied together."""
-    known = {quants[row.key][0]["id"]: row.quantity for row in rows if row.key in quants}
-    new = [row for row in rows if row.key not in quants]
-    insist(
-        write_changed(
-            session,
-            QUANT,
-            {id_: {"inventory_quantity": quantity} for id_, quantity in known.items()},
-            context=MODE,
-        )
-    )
-    made = session.step(QUANT, "create", [_values(row) for row in new], context=MODE) if new else []
-    session.step(QUANT, "action_apply_inventory", [*known, *made], context=MODE)
-
-
-def _write(session: OdooSession, rows: Sequence[StockRow], quants: dict[Key, list[Row]]) -> None:
-    """A count is applied when it is written."""
-    for row in rows:
-        if row.key in quants:
-            others = _counted(quants[row.key][1:])
-            session.step(
-                QUANT,
-                "write",
-                [quants[row.key][0]["id"]],
-                {"inventory_quantity": row.quantity - others},
-                context=MODE,
-            )
-    new = [row for row in rows if row.key not in quants]
-    if new:
-        session.step(QUANT, "create", [_values(row) for row in new], context=MODE)
-
-
-def _values(row: StockRow) -> dict[str, Any]:
-    return {
-        "product_id": row.product_id,
-        "location_id": row.location_id,
-        "lot_id": row.lot_id,
-        "inventory_quantity": row.quantity,
+    known = {row.key: quants[row.key][0]["id"] for row in rows if row.key in quants}
+    counts = {
+        known[row.key]: {"inventory_quantity": row.quantity - _counted(quants[row.key][1:])}
+        for row in rows
+        if row.key in known
     }
+    insist(write_changed(session, QUANT, counts, context=MODE))
+    new = [
+        {
+            "product_id": row.product_id,
+            "location_id": row.location_id,
+            "lot_id": row.lot_id,
+            "inventory_quantity": row.quantity,
+        }
+        for row in rows
+        if row.key not in known
+    ]
+    made = session.step(QUANT, "create", new, context=MODE) if new else []
+    session.step(QUANT, "action_apply_inventory", [*known.values(), *made], context=MODE)
 
 
-def _count(session: OdooSession, rows: Sequence[StockRow], quants: dict[Key, list[Row]]) -> None:
-    """Odoo 12: an inventory document per location."""
-    for location in sorted({row.location_id for row in rows}):
-        values = {"name": "Stock count", "filter": "partial", "location_id": location}
+def _by_inventory(session: OdooSession, rows: Sequence[StockRow], quants: Mapping[Key, Sequence[Row]]) -> None:
+    """Before Odoo 15: an inventory document, per location where it can hold only one."""
+    several = session.features.has(INVENTORY, "location_ids")
+    products = read(session, "product.product", {row.product_id for row in rows}, ["uom_id"])
+    locations = sorted({row.location_id for row in rows})
+    for places in [locations] if several else [[location] for location in locations]:
+        lines = [
+            {
+                "product_id": row.product_id,
+                "location_id": row.location_id,
+                "prod_lot_id": row.lot_id,
+                "product_uom_id": ref(products[row.product_id]["uom_id"]),
+                "theoretical_qty": _counted(quants.get(row.key, ())),
+                "product_qty": row.quantity,
+            }
+            for row in rows
+            if row.location_id in places
+        ]
+        values: dict[str, Any] = {"name": DOCUMENT, "line_ids": [[0, 0, line] for line in lines]}
+        values |= {"location_ids": [[6, 0, places]]} if several else {"location_id": places[0], "filter": "partial"}
         inventory = session.step(INVENTORY, "create", [values])[0]
         session.step(INVENTORY, "action_start", [inventory])
-        lines = [
-            [
-                0,
-                0,
-                {
-                    "product_id": row.product_id,
-                    "location_id": location,
-                    "prod_lot_id": row.lot_id,
-                    "product_qty": row.quantity,
-                },
-            ]
-            for row in rows
-            if row.location_id == location
-        ]
-        session.step(INVENTORY, "write", [inventory], {"line_ids": lines})
         session.step(INVENTORY, "action_validate", [inventory])
 
 
