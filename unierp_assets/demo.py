@@ -54,5 +54,8 @@ def count_faults(warehouse: Warehouse, planted: pl.DataFrame) -> list[FaultCount
     for rule, rows in sorted(planted.partition_by("rule", as_dict=True).items()):
         known = RULES[str(rule[0])]
         found = by_engine if known.outcome is Outcome.HELD else by_gate
+        if known.consequence:
+            # The gate stops what refers to a faulty row where it can; the rest waits for that row in the engine.
+            found = pl.concat([by_gate, by_engine]).unique()
         counts.append(FaultCount(known.name, known.description, rows.height, found.filter(rule=known.name).height))
     return counts

@@ -17,7 +17,8 @@ def stage_price_lists(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 
 
 def stage_prices(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """One row per price. Instants are cut to the second, which is what Odoo stores."""
+    """One row per price. Instants are cut to the second, which is what Odoo stores; the shop's end is the first instant
+    the price no longer holds, Odoo's the last it does."""
     return inputs["prices"].select(
         KEY,
         price_list=cleaned("currency").str.to_uppercase(),
@@ -25,7 +26,7 @@ def stage_prices(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         amount=pl.col("amount"),
         currency=cleaned("currency").str.to_uppercase(),
         valid_from=pl.col("valid_from").dt.truncate("1s"),
-        valid_to=pl.col("valid_to").dt.truncate("1s"),
+        valid_to=(pl.col("valid_to") - pl.duration(microseconds=1)).dt.truncate("1s"),
     )
 
 

@@ -4,7 +4,7 @@ Entities that need more have an applier of their own in :mod:`catalogue`, :mod:`
 one serves whom is said in :mod:`apply`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from unierp_assets.odoo import (
     write_changed,
 )
 from unierp_assets.odoo.catalogue import CONCEPTS
-from unierp_assets.sync.codec import Codec, external_name
+from unierp_assets.sync.codec import Codec, UnknownCode, external_name
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import TO_UNIERP
 from unierp_assets.sync.plan import Plan
@@ -107,17 +107,18 @@ class Applier:
         fields, constants = self.loaded_fields, self.constants()
         columns = ["id", *(self.codec.column(field) for field in fields), *constants]
         tail = list(constants.values())
-        cells = [
-            [
-                self.external_id(row[KEY]),
-                *(self.codec.cell(field, row[field.name], self.plan.ids) for field in fields),
-                *tail,
-            ]
-            for row in rows.iter_rows(named=True)
-        ]
-        keys = rows[KEY].to_list()
+        cells, keys = [], []
+        results: list[Result] = []
+        for row in rows.iter_rows(named=True):
+            try:
+                values = [self.codec.cell(field, row[field.name], self.plan.ids) for field in fields]
+            except UnknownCode as error:
+                results.append(Result(row[KEY], state=FAILED, reason=str(error)))
+                continue
+            cells.append([self.external_id(row[KEY]), *values, *tail])
+            keys.append(row[KEY])
         outcomes = load(self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch)
-        return [Result.of(outcome.key, outcome) for outcome in outcomes]
+        return results + [Result.of(outcome.key, outcome) for outcome in outcomes]
 
     def update(self) -> list[Result]:
         """Writes the changed fields of the plan's updates."""
@@ -128,24 +129,32 @@ class Applier:
         former = {row[KEY]: row for row in self.plan.merged.former.iter_rows(named=True)}
         ids = self.ids_of(updates[KEY].to_list())
         changes: dict[int, dict[str, Any]] = {}
+        refused: dict[str, str] = {}
         for row in updates.iter_rows(named=True):
-            values = {
-                self.codec.name(field): self.codec.value(
-                    field, row[field.name], former[row[KEY]][field.name], self.plan.ids
-                )
-                for field in self.entity.synced
-                if field.name in row[TO_UNIERP] and field.name not in leave_out
-            }
+            try:
+                values = {
+                    self.codec.name(field): self.codec.value(
+                        field, row[field.name], former[row[KEY]][field.name], self.plan.ids
+                    )
+                    for field in self.entity.synced
+                    if field.name in row[TO_UNIERP] and field.name not in leave_out
+                }
+            except UnknownCode as error:
+                refused[row[KEY]] = str(error)
+                continue
             if values and row[KEY] in ids:
                 changes[ids[row[KEY]]] = values
         written = {
             outcome.key: outcome
             for outcome in write_changed(self.session, self.entity.model, changes, batch=self.context.batch)
         }
-        return [
-            Result.of(key, written[ids[key]]) if key in ids and ids[key] in written else Result(key, ids.get(key))
-            for key in updates[KEY].to_list()
-        ]
+        return [self._written(key, ids.get(key), written, refused.get(key)) for key in updates[KEY].to_list()]
+
+    @staticmethod
+    def _written(key: str, id_: int | None, written: Mapping[int, Outcome[int]], refusal: str | None) -> Result:
+        if refusal:
+            return Result(key, id_, FAILED, refusal)
+        return Result.of(key, written[id_]) if id_ in written else Result(key, id_)
 
     def withdraw(self) -> list[Result]:
         """Archives or deletes the records the storefront no longer has."""

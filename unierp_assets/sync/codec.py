@@ -62,6 +62,10 @@ class Lookups:
         return self._codes[model, code]
 
 
+class UnknownCode(ValueError):
+    """UniERP's master data has no such code; the message names field, code and remedy."""
+
+
 class Codec:
     """Codes the values of one entity for one server.
 
@@ -93,12 +97,21 @@ class Codec:
         if value is None:
             return None
         if field.lookup:
-            return self._lookups.ids(*field.lookup).get(value)
+            return self._known(field, field.lookup, value)
         if field.kind is Kind.REFERENCE:
             return bound[str(field.target)][value]
         if field.kind is Kind.REFERENCES:
             return ",".join(str(bound[str(field.target)][key]) for key in value.split(","))
         return self._encoded(field, value)
+
+    def _known(self, field: Field, lookup: tuple[str, str], code: str) -> int:
+        known = self._lookups.ids(*lookup)
+        if code not in known:
+            raise UnknownCode(
+                f"{field.name} is {code!r}, which UniERP does not know (model {lookup[0]}, field {lookup[1]}): correct it "
+                "in the shop, or add it in UniERP."
+            )
+        return known[code]
 
     def value(self, field: Field, value: Any, former: Any, bound: Mapping[str, Mapping[str, int]]) -> Any:
         """The value in ``write``. A set is changed by what was added and removed, so that what people set stays."""

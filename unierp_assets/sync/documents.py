@@ -95,11 +95,14 @@ class Orders(Applier):
             if not own:
                 results.append(held(key, "none of its lines passed the gate"))
                 continue
-            unknown = sorted(
-                {line["variant"] for line in own if line["variant"] and line["variant"] not in ids["variants"]}
-            )
+            unknown = [
+                f"{target} {line[name]}"
+                for name, target in (("variant", "variants"), ("tax", "taxes"))
+                for line in own
+                if line[name] and line[name] not in ids[target]
+            ]
             if unknown:
-                results.append(held(key, f"waits for variants {', '.join(unknown)}, which are not in UniERP yet"))
+                results.append(held(key, f"waits for {', '.join(sorted(set(unknown)))}, not in UniERP yet"))
                 continue
             head = [self.external_id(key), *(self._head_cell(field.name, row) for field in head_fields)]
             for number, line in enumerate(own):
