@@ -40,13 +40,13 @@ from unierp_assets.warehouse.tables import (
 
 VERSION_SCHEMA = "sync"
 """Schema of the table that remembers which migrations were applied."""
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def configuration(connection: sa.Connection | None = None, applied: list[str] | None = None) -> Config:
     """Alembic's configuration of the packaged migrations; ``applied`` collects the revisions that are run."""
     config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["connection"] = connection
     config.attributes["applied"] = applied

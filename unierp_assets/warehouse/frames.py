@@ -20,7 +20,7 @@ ReturnsRows = sa.Select[Any] | sa.CompoundSelect[Any] | sa.TextualSelect
 """A statement whose columns are known."""
 
 _CHUNK = 1 << 18
-_INSTANT_IN = "%Y-%m-%dT%H:%M:%S%.6fZ"
+_INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
 def polars_type(name: str, type_: TypeEngine[Any]) -> pl.DataType:
@@ -50,19 +50,30 @@ def polars_type(name: str, type_: TypeEngine[Any]) -> pl.DataType:
 def copy_in(cursor: psycopg.Cursor[Any], table: sql.Composable, frame: pl.DataFrame) -> None:
     """Appends the rows of the frame to the columns of the table that have the names of the frame's.
 
-    Raises ``TypeError`` for a float column: amounts and quantities are exact here.
+    Raises ``TypeError`` for a float, which is no exact amount, and for an instant without a time zone.
     """
-    for name, dtype in frame.schema.items():
-        if dtype.is_float():
-            raise TypeError(f"column {name!r} is a float, which is not exact: give it as Decimal")
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(table, columns)
-    # Everything but numbers is quoted: only so is an empty text told from null, and a text like \. from an end mark.
+    written = frame.select(_written(name, dtype) for name, dtype in frame.schema.items())
     buffer = io.BytesIO()
-    frame.write_csv(buffer, include_header=False, quote_style="non_numeric", datetime_format=_INSTANT_IN)
+    # Everything but numbers is quoted: only so is an empty text told from null, and a text like \. from an end mark.
+    written.write_csv(buffer, include_header=False, quote_style="non_numeric")
     with cursor.copy(statement) as copy, buffer.getbuffer() as content:
         for start in range(0, len(content), _CHUNK):
             copy.write(content[start : start + _CHUNK])
+
+
+def _written(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column in a form PostgreSQL reads."""
+    column = pl.col(name)
+    if dtype.is_float():
+        raise TypeError(f"column {name!r} is a float, which is not exact: give it as Decimal")
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
+            raise TypeError(f"column {name!r} has no time zone: say which instants are meant")
+        column = column.dt.convert_time_zone("UTC").dt.strftime(_INSTANT)
+    # polars puts a plus before years of five digits, PostgreSQL reads them without.
+    return column.cast(pl.String).str.strip_prefix("+") if dtype.is_temporal() else column
 
 
 def copy_out(cursor: psycopg.Cursor[Any], statement: ReturnsRows, dialect: Dialect) -> pl.DataFrame:

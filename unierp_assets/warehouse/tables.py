@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -24,10 +23,8 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
-    Sequence,
     Table,
     Text,
-    event,
     false,
     func,
     text,
@@ -85,7 +82,6 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
-Sequence("change_seq", schema="sync", metadata=metadata)
 
 
 def create_change_trigger(schema: str | None, table: str) -> str:
@@ -187,7 +183,6 @@ def _table(schema: str, name: str, comment: str, *columns: Column[Any]) -> Table
     table = Table(name, metadata, *columns, schema=schema, comment=comment)
     if numbers_changes(table):
         Index(None, table.c[SEQ])
-        event.listen(table, "after_create", DDL(create_change_trigger(schema, name)))  # type: ignore[no-untyped-call]
     return table
 
 
