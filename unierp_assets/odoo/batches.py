@@ -98,7 +98,7 @@ def settle_groups(
 
     def work(part: list[T]) -> list[Outcome[K]]:
         if down:
-            return [Outcome(key(item), error=down[0]) for item in part]
+            return [Outcome(key(item), error=down[0], changed=False) for item in part]
         try:
             return list(session.retrying(again)(act, part))
         except Suspects as blamed:
@@ -110,13 +110,13 @@ def settle_groups(
         except _HOPELESS as error:
             if isinstance(error, OdooLoginFailed | OdooUnavailable) and not isinstance(error, OdooAnswerLost):
                 down.append(error)
-            return [Outcome(key(item), error=error) for item in part]
+            return [Outcome(key(item), error=error, changed=False) for item in part]
         except OdooError as error:
             return divide(part, error)
 
     def divide(part: list[T], error: OdooError) -> list[Outcome[K]]:
         if len(part) == 1:
-            return [Outcome(key(part[0]), error=error.at(record=str(key(part[0]))))]
+            return [Outcome(key(part[0]), error=error.at(record=str(key(part[0]))), changed=False)]
         half = len(part) // 2
         return work(part[:half]) + work(part[half:])
 

@@ -1,5 +1,6 @@
 """Outgoing transfers of sale orders: one transfer per shipment. Stock levels are in :mod:`.stock`."""
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -319,7 +320,7 @@ def _mark(
             carrier = carriers.get(shipment.carrier.casefold())
             if carrier is not None and ref(row["carrier_id"]) != carrier:
                 change["carrier_id"] = carrier
-            if carrier is None and shipment.carrier not in (row["note"] or ""):
+            if carrier is None and shipment.carrier not in html.unescape(row["note"] or ""):
                 change["note"] = shipment.carrier
         if change:
             changes[id_] = change
