@@ -154,7 +154,8 @@ class Applier:
     def _written(key: str, id_: int | None, written: Mapping[int, Outcome[int]], refusal: str | None) -> Result:
         if refusal:
             return Result(key, id_, FAILED, refusal)
-        return Result.of(key, written[id_]) if id_ in written else Result(key, id_)
+        outcome = written.get(id_) if id_ else None
+        return Result.of(key, outcome) if outcome else Result(key, id_)
 
     def withdraw(self) -> list[Result]:
         """Archives or deletes the records the storefront no longer has."""

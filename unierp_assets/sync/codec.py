@@ -108,8 +108,8 @@ class Codec:
         known = self._lookups.ids(*lookup)
         if code not in known:
             raise UnknownCode(
-                f"{field.name} is {code!r}, which UniERP does not know (model {lookup[0]}, field {lookup[1]}): correct it "
-                "in the shop, or add it in UniERP."
+                f"{field.name} is {code!r}, which UniERP does not know (model {lookup[0]}, field {lookup[1]}): correct "
+                "it in the shop, or add it in UniERP."
             )
         return known[code]
 

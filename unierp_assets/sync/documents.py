@@ -158,7 +158,7 @@ class Orders(Applier):
             name = f"{self.context.namespace}.{external_name('services', 'shipping')}"
             known = self.ids_of(["shipping"], "services")
             if not known:
-                (outcome,) = load(
+                (outcome,) = load(  # type: ignore[var-annotated]
                     self.session,
                     "product.product",
                     ["id", "name", "default_code", "type", "invoice_policy", "taxes_id/.id"],
@@ -201,10 +201,10 @@ class Orders(Applier):
 
 def disagreement(record: Mapping[str, Any], total: Decimal, tax: Decimal) -> str | None:
     """Why a document of UniERP may not go on: its amounts differ from the shop's. None where they are equal."""
-    found = values.decimal(record["amount_total"], 2), values.decimal(record["amount_tax"], 2)
+    found = values.decimal(record["amount_tax"], 2), values.decimal(record["amount_total"], 2)
     parts = [
         f"{name} is {theirs} in UniERP and {ours} in the shop"
-        for name, theirs, ours in (("total", found[0], total), ("tax_total", found[1], tax))
+        for name, theirs, ours in (("tax_total", found[0], tax), ("total", found[1], total))
         if theirs != ours
     ]
     return "; ".join(parts) or None

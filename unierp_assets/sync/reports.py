@@ -114,18 +114,15 @@ def reconciliation_differences(warehouse: Warehouse, entity: str | None = None, 
 # When rows are equal
 
 
-def _survivors() -> sa.CTE:
-    """Merged duplicates and the row that stands for them at the end of the chain: ``entity``, ``key``, ``into_key``."""
-    further = MERGES.alias("further")
-    chain = sa.select(MERGES.c.entity, MERGES.c.key, MERGES.c.into_key).cte("chain", recursive=True)
+def _survivors(entity: str) -> sa.CTE:
+    """An entity's merged duplicates and the row that stands for each at the end of the chain: ``key``, ``into_key``."""
+    merges = sa.select(MERGES.c.key, MERGES.c.into_key).where(MERGES.c.entity == entity).cte(f"merges_of_{entity}")
+    further, later = merges.alias(), merges.alias()
+    chain = sa.select(merges.c.key, merges.c.into_key).cte(f"chain_of_{entity}", recursive=True)
     # UNION, not UNION ALL: rows merged in a circle end the recursion instead of the disk.
-    chain = chain.union(
-        sa.select(chain.c.entity, chain.c.key, further.c.into_key).join(
-            further, sa.and_(further.c.entity == chain.c.entity, further.c.key == chain.c.into_key)
-        )
-    )
-    last = ~sa.exists().where(MERGES.c.entity == chain.c.entity, MERGES.c.key == chain.c.into_key)
-    return sa.select(chain).where(last).cte("survivors")
+    chain = chain.union(sa.select(chain.c.key, further.c.into_key).join(further, further.c.key == chain.c.into_key))
+    last = ~sa.exists().where(later.c.key == chain.c.into_key)
+    return sa.select(chain).where(last).cte(f"survivors_of_{entity}")
 
 
 class _Comparison:
@@ -137,9 +134,10 @@ class _Comparison:
         self.shop = STAGING[entity.name].alias("shop")
         self.unierp = sa.select(landing).where(~landing.c._deleted).subquery("unierp")
         self.pending = PENDING.alias("pending")
-        self.survivors = _survivors()
+        self.survivors = {name: _survivors(name) for name in sorted({entity.name, *self._targets()})}
         self.rows: sa.FromClause = self.shop.join(self.unierp, self.shop.c.key == self.unierp.c.key, full=True)
-        self._join(self.pending, self.shop.c.key)
+        of_entity = self.pending.c.entity == entity.name
+        self._join(self.pending, sa.and_(of_entity, self.pending.c.key == self.shop.c.key))
         self.differs = {field.name: self._differs(field) for field in entity.compared}
         accepted = self.shop.c[STATUS] == ACCEPTED
         held = sa.func.coalesce(self.pending.c.state == HELD, False)
@@ -157,8 +155,10 @@ class _Comparison:
             (self.surplus, SURPLUS),
         )
 
-    def _join(self, other: sa.FromClause, key: Expression, entity: str | None = None) -> None:
-        match = sa.and_(other.c.entity == (entity or self.entity.name), other.c.key == key)
+    def _targets(self) -> set[str]:
+        return {field.target for field in self.entity.compared if field.target}
+
+    def _join(self, other: sa.FromClause, match: Condition) -> None:
         self.rows = self.rows.outerjoin(other, match)
 
     def _differs(self, field: Field) -> Condition:
@@ -169,26 +169,25 @@ class _Comparison:
             case Kind.BOOLEAN:
                 return sa.func.coalesce(shop, False) != sa.func.coalesce(unierp, False)
             case Kind.REFERENCE if field.target:
-                return self._survivor(field, shop).is_distinct_from(self._survivor(field, unierp))
-            case Kind.REFERENCES:
+                return self._survivor(field.target, shop).is_distinct_from(self._survivor(field.target, unierp))
+            case Kind.REFERENCES if field.target:
                 # Only unequal sets are taken apart, which costs a search each.
-                same = shop.is_not_distinct_from(unierp)
-                return sa.case((same, False), else_=self._set(field, shop).is_distinct_from(self._set(field, unierp)))
+                differ = self._set(field.target, shop).is_distinct_from(self._set(field.target, unierp))
+                return sa.case((shop.is_not_distinct_from(unierp), False), else_=differ)
         return shop.is_distinct_from(unierp)
 
-    def _survivor(self, field: Field, key: Expression) -> Expression:
-        survivor = self.survivors.alias()
-        self._join(survivor, key, field.target)
+    def _survivor(self, target: str, key: Expression) -> Expression:
+        survivor = self.survivors[target].alias()
+        self._join(survivor, survivor.c.key == key)
         return sa.func.coalesce(survivor.c.into_key, key)
 
-    def _set(self, field: Field, keys: Expression) -> Expression:
+    def _set(self, target: str, keys: Expression) -> Expression:
         """The text of a set of keys, duplicates replaced by the rows that stand for them."""
         part = sa.func.unnest(sa.func.string_to_array(keys, ",")).table_valued(KEY, name="part").render_derived()
-        survivor = self.survivors.alias()
+        survivor = self.survivors[target].alias()
         into = sa.func.coalesce(survivor.c.into_key, part.c.key)
-        parts = part.outerjoin(survivor, sa.and_(survivor.c.entity == field.target, survivor.c.key == part.c.key))
         text = sa.func.string_agg(sa.distinct(into), aggregate_order_by(sa.literal_column("','"), into))
-        return sa.select(text).select_from(parts).scalar_subquery()
+        return sa.select(text).select_from(part.outerjoin(survivor, survivor.c.key == part.c.key)).scalar_subquery()
 
     def _surplus(self) -> Condition:
         """A record of UniERP that should have gone with its row: what is kept or archived is none."""
@@ -274,10 +273,10 @@ class _Comparison:
 
     def _merged_into_nothing(self) -> Condition:
         staged = STAGING[self.entity.name].alias("into_row")
+        survivor = self.survivors[self.entity.name].alias()
         there = sa.exists().where(
-            self.survivors.c.entity == self.entity.name,
-            self.survivors.c.key == self.shop.c.key,
-            staged.c.key == self.survivors.c.into_key,
+            survivor.c.key == self.shop.c.key,
+            staged.c.key == survivor.c.into_key,
             staged.c[STATUS].in_([ACCEPTED, QUARANTINED]),
         )
         return (self.shop.c[STATUS] == MERGED) & ~there
@@ -310,16 +309,31 @@ def _judge(tx: Transaction) -> None:
     for entity in ENTITIES.values():
         rows = _Comparison(entity).verdicts()
         tx.execute(sa.insert(_VERDICTS).from_select([column.name for column in _VERDICTS.columns], rows))
-    survivors, into = _survivors(), _VERDICTS.alias("into_row")
-    of_duplicate = sa.and_(survivors.c.entity == _VERDICTS.c.entity, survivors.c.key == _VERDICTS.c.key)
-    verdict = (
-        sa.select(sa.case((into.c.verdict.in_([HELD, QUARANTINED]), HELD), else_=MATCHED))
-        .join(survivors, sa.and_(into.c.entity == survivors.c.entity, into.c.key == survivors.c.into_key))
-        .where(of_duplicate, into.c.verdict.not_in([MERGED, SURPLUS]))
-        .scalar_subquery()
+    merged = sa.select(_VERDICTS.c.entity).where(_VERDICTS.c.verdict == MERGED).distinct()
+    for name in tx.read(merged)["entity"]:
+        _judge_duplicates(tx, name)
+
+
+def _judge_duplicates(tx: Transaction, entity: str) -> None:
+    """Lets an entity's merged duplicates share the verdict of the row they were merged into, but count no difference
+    twice."""
+    duplicate, into, survivors = _VERDICTS.alias("duplicate"), _VERDICTS.alias("into_row"), _survivors(entity)
+    stands = sa.and_(
+        into.c.entity == entity, into.c.key == survivors.c.into_key, into.c.verdict.not_in([MERGED, SURPLUS])
+    )
+    verdict = sa.case(
+        (into.c.verdict.is_(None), MISSING), (into.c.verdict.in_([HELD, QUARANTINED]), HELD), else_=MATCHED
+    )
+    shared = (
+        sa.select(duplicate.c.key, verdict.label("verdict"))
+        .select_from(duplicate.outerjoin(survivors, survivors.c.key == duplicate.c.key).outerjoin(into, stands))
+        .where(duplicate.c.entity == entity, duplicate.c.verdict == MERGED)
+        .subquery("shared")
     )
     tx.execute(
-        sa.update(_VERDICTS).where(_VERDICTS.c.verdict == MERGED).values(verdict=sa.func.coalesce(verdict, MISSING))
+        sa.update(_VERDICTS)
+        .where(_VERDICTS.c.entity == entity, _VERDICTS.c.key == shared.c.key)
+        .values(verdict=shared.c.verdict)
     )
 
 
@@ -365,7 +379,8 @@ WITH sold AS (
     FROM staging.orders
     WHERE _status = 'accepted' AND state = 'confirmed'
 ),
-rates AS (
+-- Once for each day and currency, not for each order.
+rates AS MATERIALIZED (
     SELECT
         wanted.day, wanted.currency,
         CASE WHEN wanted.currency = :company_currency THEN 1 ELSE latest.rate END AS rate
