@@ -333,6 +333,14 @@ class TestLocks:
         with warehouse.lock("sync", wait_seconds=20):
             pass
 
+    def test_a_session_that_is_lost_does_not_fail_what_was_done(self, warehouse: Warehouse) -> None:
+        with warehouse.lock("sync"), warehouse.transaction() as tx:
+            holders = sa.text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+            assert tx.execute(holders) == 1
+            tx.set_cursor("a", "1")
+        with warehouse.transaction() as tx:
+            assert tx.cursor("a") == "1"
+
     def test_a_wait_ends_as_soon_as_it_is_free(self, warehouse: Warehouse) -> None:
         import threading
 

@@ -79,14 +79,14 @@ def _written(name: str, dtype: pl.DataType) -> pl.Expr:
 def copy_out(cursor: psycopg.Cursor[Any], statement: ReturnsRows, dialect: Dialect) -> pl.DataFrame:
     """The rows of a statement as a frame typed by its columns (:func:`polars_type`), also when there are none."""
     rows = statement.subquery()
-    schema = pl.Schema({column.name: polars_type(column.name, column.type) for column in rows.columns})
+    schema = pl.Schema({name: polars_type(name, column.type) for name, column in rows.columns.items()})
     # Instants travel as microseconds since the epoch: exact, and free of the session's time zone and date style.
     exported = sa.select(
         *(
             sa.cast(sa.func.extract("epoch", column) * 1_000_000, sa.BigInteger)
-            if isinstance(schema[column.name], pl.Datetime)
+            if isinstance(schema[name], pl.Datetime)
             else column
-            for column in rows.columns
+            for name, column in rows.columns.items()
         )
     )
     compiled = exported.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})

@@ -257,11 +257,10 @@ class Warehouse:
         """
         number = zlib.crc32(name.encode()) & 0x7FFFFFFF
         holder = f"unierp {name}, process {os.getpid()} on {socket.gethostname()}"
+        name_of_session = holder.encode()[:63].decode(errors="ignore")
         with translated(self.where):
-            connection = self._connect(
-                self._url.database, application_name=holder.encode()[:63].decode(errors="ignore")
-            )
-        with connection:
+            connection = self._connect(self._url.database, application_name=name_of_session)
+        try:
             with translated(self.where):
                 if not self._acquire(connection, number, wait_seconds):
                     raise WarehouseLocked(
@@ -269,7 +268,9 @@ class Warehouse:
                         "Wait until it has finished, or end that process."
                     )
             yield
-        # Closing the session frees the lock, also when the connection was lost meanwhile.
+        finally:
+            # Ending the session frees the lock; that never fails, also when the connection was lost meanwhile.
+            connection.close()
 
     def close(self) -> None:
         """Gives back the connections. The warehouse can be used again; it then connects anew."""
