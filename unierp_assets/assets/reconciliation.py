@@ -1,0 +1,149 @@
+"""Whether both sides agree: which records of UniERP are ours, what stands in them after the loads, what differs."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import sqlalchemy as sa
+
+from unierp_assets.assets.describe import described, examples, of_table, table_facts
+from unierp_assets.assets.factory import EXAMPLES, Made, op_name, report, rows_check
+from unierp_assets.assets.keys import BINDINGS, READ_BACK, Layer, key
+from unierp_assets.assets.steps import Step, step
+from unierp_assets.entities import ENTITIES
+from unierp_assets.entities.spec import System
+from unierp_assets.resources import EngineResource
+from unierp_assets.sync.pipeline import pull_entity
+from unierp_assets.sync.pull import pull_bindings
+from unierp_assets.sync.reports import reconciliation, reconciliation_differences
+from unierp_assets.warehouse.tables import (
+    BINDINGS as BINDINGS_TABLE,
+)
+from unierp_assets.warehouse.tables import (
+    LEDGER,
+    ORDER_RECONCILIATION,
+    RECONCILIATION_SUMMARY,
+    STOCK_RECONCILIATION,
+)
+
+GROUP = "reconciliation"
+_CURSOR = "read_back"
+
+
+_BINDINGS = of_table(BINDINGS, GROUP, BINDINGS_TABLE, ["odoo", "postgres"])
+_READ_BACK = described(
+    READ_BACK,
+    GROUP,
+    "What stands in UniERP after everything was written, read once more.",
+    ["odoo", "postgres"],
+    deps=[key(Layer.UNIERP, name) for name in ENTITIES],
+    columns=[dg.TableColumn(name, "integer", "Rows that differ from before.") for name in ENTITIES],
+)
+
+
+@dg.multi_asset(name=op_name(_BINDINGS), specs=[_BINDINGS])
+def bindings(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
+    """Learns which records carry external ids of ours."""
+    with step(context, engine, exclusive=True) as work:
+        changed = pull_bindings(work.engine)
+        metadata = {"changed": changed, **table_facts(work.warehouse, BINDINGS_TABLE)}
+    yield dg.MaterializeResult(metadata=metadata)
+
+
+@dg.multi_asset(name=op_name(_READ_BACK), specs=[_READ_BACK])
+def read_back(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
+    """Nothing is read where nothing was written since the last time: the landing tables were read before the load."""
+    with step(context, engine, exclusive=True) as work:
+        with work.warehouse.transaction() as tx:
+            seen = int(tx.cursor(_CURSOR) or 0)
+            # What was written to the shop is no news of UniERP.
+            written = sa.select(sa.func.coalesce(sa.func.max(LEDGER.c.id), 0)).where(LEDGER.c.system == System.UNIERP)
+            newest = tx.read(written).item()
+        changed = dict.fromkeys(ENTITIES, 0)
+        if newest > seen:
+            pull_bindings(work.engine)
+            changed = {entity.name: pull_entity(work.engine, entity) for entity in ENTITIES.values()}
+            with work.warehouse.transaction() as tx:
+                tx.set_cursor(_CURSOR, str(newest))
+        metadata = {"dagster/row_count": sum(changed.values()), **changed}
+    yield dg.MaterializeResult(metadata=metadata)
+
+
+# Reports
+
+SUMMARY = key(Layer.REPORTING, RECONCILIATION_SUMMARY.name)
+ORDERS = key(Layer.REPORTING, ORDER_RECONCILIATION.name)
+STOCK = key(Layer.REPORTING, STOCK_RECONCILIATION.name)
+_NO_DIFFERENCE = "no_difference"
+
+
+def _agreement(name: str) -> str:
+    return f"{name}_agree"
+
+
+def _agreements(work: Step) -> Iterator[dg.AssetCheckResult]:
+    """One check per entity: what is neither held nor quarantined is equal on both sides."""
+    for row in reconciliation(work.warehouse).by_entity.iter_rows(named=True):
+        differences = row["missing"] + row["surplus"] + row["differing"]
+        found = reconciliation_differences(work.warehouse, row["entity"], EXAMPLES).to_dicts() if differences else []
+        yield dg.AssetCheckResult(
+            asset_key=SUMMARY,
+            check_name=_agreement(row["entity"]),
+            passed=not differences,
+            metadata={
+                **{name: row[name] for name in ("matched", "missing", "surplus", "differing", "held", "quarantined")},
+                "accuracy_percent": float(row["accuracy_percent"]),
+                # The values themselves may be personal data.
+                "examples": examples(found, ("key", "field", "reason")),
+            },
+        )
+
+
+def _orders_agree(work: Step) -> Iterator[dg.AssetCheckResult]:
+    table = ORDER_RECONCILIATION
+    yield rows_check(
+        ORDERS, _NO_DIFFERENCE, work, table, table.c.state.in_(["differs", "missing"]), show=["key", "number", "reason"]
+    )
+
+
+def _stock_agrees(work: Step) -> Iterator[dg.AssetCheckResult]:
+    table = STOCK_RECONCILIATION
+    yield rows_check(
+        STOCK, _NO_DIFFERENCE, work, table, table.c.difference != 0, show=["sku", "location_name", "difference"]
+    )
+
+
+ASSETS = [
+    bindings,
+    read_back,
+    report(
+        GROUP,
+        ORDER_RECONCILIATION,
+        check_specs=[
+            dg.AssetCheckSpec(
+                _NO_DIFFERENCE, asset=ORDERS, description="Every order that is not held agrees with UniERP to the cent."
+            )
+        ],
+        checks=_orders_agree,
+    ),
+    report(
+        GROUP,
+        STOCK_RECONCILIATION,
+        check_specs=[
+            dg.AssetCheckSpec(_NO_DIFFERENCE, asset=STOCK, description="The shop offers what UniERP may sell.")
+        ],
+        checks=_stock_agrees,
+    ),
+    report(
+        GROUP,
+        RECONCILIATION_SUMMARY,
+        check_specs=[
+            dg.AssetCheckSpec(
+                _agreement(entity.name),
+                asset=SUMMARY,
+                description=f"{entity.description} What passed the gate is equal on both sides.",
+            )
+            for entity in ENTITIES.values()
+        ],
+        checks=_agreements,
+    ),
+]

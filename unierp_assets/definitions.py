@@ -1,0 +1,39 @@
+"""What Dagster loads: ``build_defs`` and nothing else.
+
+Loading connects to nothing and imports nothing heavy; every address is looked up when a step first needs it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from unierp_assets.assets import ALL
+from unierp_assets.assets.jobs import JOBS
+from unierp_assets.resources import EngineResource, StorefrontResource, UniErpResource, WarehouseResource
+
+
+def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The code location. ``resource_overrides`` replaces resources by name: ``warehouse``, ``storefront``, ``unierp``
+    (also inside the engine), or ``engine``."""
+    systems = {
+        "warehouse": WarehouseResource(),
+        "storefront": StorefrontResource(),
+        "unierp": UniErpResource(),
+        **(resource_overrides or {}),
+    }
+    return dg.Definitions(
+        assets=[item for item in ALL if not isinstance(item, dg.AssetChecksDefinition)],
+        asset_checks=[item for item in ALL if isinstance(item, dg.AssetChecksDefinition)],
+        jobs=JOBS,
+        resources={
+            "engine": EngineResource(
+                warehouse=systems["warehouse"], storefront=systems["storefront"], unierp=systems["unierp"]
+            ),
+            **systems,
+        },
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

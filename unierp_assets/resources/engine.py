@@ -1,0 +1,47 @@
+"""The engine of the sync as a resource: the three systems together, and how the engine is to work.
+
+It hands out the :class:`~unierp_assets.sync.context.SyncContext` that every step of the engine takes.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from unierp_assets.resources.systems import StorefrontResource, UniErpResource, WarehouseResource
+from unierp_assets.settings import get_settings
+
+if TYPE_CHECKING:
+    from unierp_assets.sync.context import SyncContext
+
+
+class EngineResource(dg.ConfigurableResource["EngineResource"]):
+    """What a step of the sync needs. Fields left empty come from the settings."""
+
+    warehouse: WarehouseResource
+    storefront: StorefrontResource
+    unierp: UniErpResource
+    namespace: str | None = Field(default=None, description="Module part of the external ids in UniERP.")
+    overlap_seconds: int | None = Field(default=None, description="How far incremental reads go back.")
+    slice_rows: int | None = Field(default=None, description="Rows worked on at a time.")
+    batch: int | None = Field(default=None, description="Records per bulk call to UniERP.")
+
+    def context(self, run_id: str, on_step: Callable[[str, str], None]) -> "SyncContext":
+        """The engine's context for a step of a run; ``on_step`` is told (phase, subject) as work begins."""
+        from unierp_assets.sync.context import SyncContext
+
+        settings = get_settings()
+        overlap = settings.overlap_seconds if self.overlap_seconds is None else self.overlap_seconds
+        return SyncContext(
+            self.warehouse.get(),
+            self.storefront.get(),
+            self.unierp.get(),
+            run_id,
+            namespace=self.namespace or settings.odoo_namespace,
+            overlap=timedelta(seconds=overlap),
+            slice_rows=self.slice_rows or settings.slice_rows,
+            batch=self.batch or settings.odoo_batch,
+            on_step=on_step,
+        )
