@@ -85,11 +85,18 @@ CONCEPTS: Mapping[str, tuple[Option, ...]] = {
         Option("inventory", "stock.inventory"),
     ),
     "validate": (
-        # move lines that carry the done quantity apart from the reservation: validation of many in one call
-        # came with the wizards that a context can skip
+        # Before Odoo 14 button_validate takes one transfer only; that generation is told apart by its invoices.
         Option("button_validate", "stock.move", "picked"),
         Option("button_validate", "account.move", "move_type"),
         Option("action_done", "stock.picking"),
+    ),
+    # True where moves must be given a description of their own
+    "move_name": (Option(True, "stock.move", "name"), Option(False, "stock.move")),
+    # True where the wizard that registers payments takes an amount and a currency
+    "payment_register_amount": (
+        Option(True, "account.payment.register", "amount"),
+        Option(False, "account.payment.register"),
+        Option(False, "account.register.payments"),
     ),
     "parallel_numbers": (
         # Before account types became plain text, two posting transactions could give out one number, or be refused
@@ -101,10 +108,6 @@ CONCEPTS: Mapping[str, tuple[Option, ...]] = {
         # posting a payment reconciled it with its invoices by itself
         Option("post", "account.payment", "communication"),
         Option("action_post", "account.payment"),
-    ),
-    "post_message": (
-        Option("subtype_xmlid", "res.users", "tz_offset"),
-        Option("subtype", "mail.message"),
     ),
 }
 

@@ -11,13 +11,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-INSTANT_FORMAT = "%Y-%m-%d %H:%M:%S"
-
 
 def _utc_text(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError(f"{value!r} has no time zone; instants must be aware")
-    return value.astimezone(UTC).strftime(INSTANT_FORMAT)
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def encode(value: Any) -> Any:
@@ -63,7 +61,7 @@ def instant(value: Any) -> datetime | None:
     """Odoo's UTC text as an aware datetime."""
     if not value:
         return None
-    return datetime.strptime(value[:19], INSTANT_FORMAT).replace(tzinfo=UTC)
+    return datetime.fromisoformat(value[:19]).replace(tzinfo=UTC)
 
 
 def day(value: Any) -> date | None:
