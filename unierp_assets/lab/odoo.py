@@ -390,7 +390,7 @@ class OdooInstance:
     def set_password(self, postgres_server: PostgresServer, database: str, password: str) -> None:
         """Give the administrator this password."""
         with postgres_server.connect(database) as connection:
-            hashed = _odoo_hash(password)
+            hashed = password_hash(password)
             connection.execute("UPDATE res_users SET password = %s WHERE login = %s", [hashed, LOGIN])
 
     def is_alive(self) -> bool:
@@ -504,7 +504,7 @@ def post_json(url: str, params: Mapping[str, object], *, timeout: float) -> dict
     return answer
 
 
-def _odoo_hash(password: str) -> str:
+def password_hash(password: str) -> str:
     """The password as Odoo stores it: PBKDF2 with SHA-512 in passlib's notation, which every version reads."""
     salt = secrets.token_bytes(16)
     key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _HASH_ROUNDS)

@@ -60,6 +60,16 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://{ROLE}:{quote(self.password, safe='')}@{HOST}:{self.port}/{quote(database, safe='')}"
 
+    def accepts(self) -> bool:
+        """Whether the server takes connections with this password."""
+        import psycopg
+
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def connect(self, database: str = MAINTENANCE) -> "psycopg.Connection":
         """A connection that commits each statement."""
         import psycopg
@@ -109,7 +119,11 @@ class Cluster:
                 )
             secret = new_password()
         if running is not None:
-            return PostgresServer(self._recorded_port(), secret, running)
+            found = PostgresServer(self._recorded_port(), secret, running)
+            # It may be starting, or about to end after somebody killed it.
+            processes.wait_until(lambda: found.accepts() or not running.is_alive(), 60)
+            if running.is_alive():
+                return found
 
         user = self._prepare_folder()
         if not (self.data / "PG_VERSION").exists():
@@ -134,8 +148,9 @@ class Cluster:
         running = self._running()
         if running is None:
             return False
-        # SIGINT is PostgreSQL's fast shutdown: sessions are ended, everything is written.
-        processes.stop([psutil.Process(running.pid)], how=signal.SIGINT, patience=60)
+        # SIGINT is PostgreSQL's fast shutdown: sessions are ended, everything is written. SIGQUIT writes nothing.
+        how = signal.SIGINT if self.durable else signal.SIGQUIT
+        processes.stop([psutil.Process(running.pid)], how=how, patience=60)
         return True
 
     def is_running(self) -> bool:

@@ -1,0 +1,220 @@
+"""What every test may ask for: a PostgreSQL server, an empty database, a real Odoo.
+
+What belongs here: starting and stopping real services, once per test session and only when a test asks. What does
+not: the data of a test. Unit tests ask for none of it.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from unierp_assets.lab import postgres as lab_postgres
+from unierp_assets.lab.cache import Cache, default_cache
+from unierp_assets.lab.odoo import (
+    LOGIN,
+    VERSIONS,
+    OdooInstance,
+    OdooServer,
+    OdooVersion,
+    Program,
+    Template,
+    prepare_program,
+    prepare_template,
+)
+from unierp_assets.lab.postgres import Cluster, PostgresServer
+from unierp_assets.lab.processes import ProcessRef
+from unierp_assets.lab.progress import PlainReporter
+
+TEMPLATE = "template"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--odoo",
+        action="append",
+        choices=list(VERSIONS),
+        help="run the tests that need Odoo with this version only (may be given more than once)",
+    )
+
+
+def _versions(config: pytest.Config) -> list[OdooVersion]:
+    chosen = config.getoption("--odoo")
+    return [version for version in VERSIONS if not chosen or version in chosen]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for ``odoo_server`` runs on every version, unless it names its versions itself."""
+    if "odoo_server" not in metafunc.fixturenames:
+        return
+    marks = metafunc.definition.iter_markers("parametrize")
+    if not any("odoo_server" in str(mark.args[0]).replace(" ", "").split(",") for mark in marks):
+        versions = _versions(metafunc.config)
+        metafunc.parametrize(
+            "odoo_server", versions, indirect=True, scope="session", ids=[f"odoo{v}" for v in versions]
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out, and leave out the versions not chosen."""
+    for item in items:
+        if "odoo_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.odoo)
+            version = item.callspec.params["odoo_server"]  # type: ignore[attr-defined]
+            if version not in _versions(config):
+                item.add_marker(pytest.mark.skip(reason=f"--odoo leaves out {version}"))
+
+
+@pytest.fixture(scope="session")
+def services_folder(pytestconfig: pytest.Config) -> Iterator[Path]:
+    """The folder of this session's services. What a killed session left behind is stopped and removed first."""
+    parent = pytestconfig.rootpath / ".unierp" / "test"
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.iterdir():
+        owner = (old / "owner").read_text().split() if (old / "owner").exists() else []
+        if len(owner) == 2 and ProcessRef(int(owner[0]), owner[1]).is_alive():
+            continue
+        for version in VERSIONS:
+            OdooInstance(old / f"odoo-{version}", version).stop()
+        Cluster(old / "postgres").stop()
+        shutil.rmtree(old)
+    folder = parent / str(os.getpid())
+    folder.mkdir()
+    myself = ProcessRef.of(os.getpid())
+    assert myself is not None
+    (folder / "owner").write_text(f"{myself.pid} {myself.started}")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(services_folder: Path) -> Iterator[PostgresServer]:
+    """A throw-away PostgreSQL server, which forgets everything if the machine dies."""
+    cluster = Cluster(services_folder / "postgres", durable=False)
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of a fresh, empty database, which is dropped after the test."""
+    name = f"test_{secrets.token_hex(6)}"
+    yield lab_postgres.ensure_database(postgres, name)
+    lab_postgres.drop_database(postgres, name)
+
+
+@dataclass(frozen=True)
+class OdooDatabase:
+    """One database of a running Odoo: how to reach it over the network, and its tables by SQL."""
+
+    version: OdooVersion
+    url: str
+    db: str
+    login: str
+    password: str
+    sql_url: str
+
+
+class RunningOdoo:
+    """A real Odoo of the test session with a fresh database, and the means to make it fail."""
+
+    def __init__(
+        self, folder: Path, version: OdooVersion, program: Program, template: Template, postgres: PostgresServer
+    ) -> None:
+        self.version = version
+        self.login = LOGIN
+        self.password = secrets.token_urlsafe(9)
+        self.db = f"odoo_{version}"
+        self._postgres = postgres
+        self._program = program
+        self._instance = OdooInstance(folder / f"odoo-{version}", version)
+        self._pristine = f"odoo_{version}_{TEMPLATE}"
+        self._instance.create_database(postgres, template, self._pristine, self.password)
+        self._instance.clone_database(postgres, self._pristine, self.db, self.password)
+        self._server: OdooServer | None = None
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None, "the server has not been started"
+        return self._server.url
+
+    @property
+    def sql_url(self) -> str:
+        return self._postgres.url(self.db)
+
+    @property
+    def log(self) -> Path:
+        return self._instance.log
+
+    @property
+    def database(self) -> OdooDatabase:
+        """The session's own database; what one test writes there the next one sees."""
+        return OdooDatabase(self.version, self.url, self.db, self.login, self.password, self.sql_url)
+
+    def fresh_database(self) -> OdooDatabase:
+        """Another database in the state after installation, served by the same server; made in a second or two."""
+        name = f"odoo_{self.version}_{secrets.token_hex(4)}"
+        self._instance.clone_database(self._postgres, self._pristine, name, self.password)
+        return replace(self.database, db=name, sql_url=self._postgres.url(name))
+
+    def drop_database(self, name: str) -> None:
+        lab_postgres.drop_database(self._postgres, name)
+
+    def start(self) -> None:
+        """Start the server at the address it had; a running one is left alone."""
+        self._server = self._instance.start(lambda: self._program, self._postgres, self.db, self.password, self._server)
+
+    def stop(self) -> None:
+        """Stop the server, as an outage would; :meth:`start` brings it back."""
+        self._instance.stop()
+
+
+@pytest.fixture(scope="session")
+def odoo_templates(request: pytest.FixtureRequest) -> Iterator[dict[OdooVersion, "Future[tuple[Program, Template]]"]]:
+    """Programs and initialised databases of the versions that tests ask for, got ready side by side."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    asked = {call.params.get("odoo_server") for call in calls if call is not None}
+    wanted = [version for version in _versions(request.config) if version in asked]
+    cache, progress = Cache(default_cache()), PlainReporter()
+
+    def prepare(version: OdooVersion) -> tuple[Program, Template]:
+        program = prepare_program(version, cache, progress)
+        return program, prepare_template(program, cache, progress)
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {version: pool.submit(prepare, version) for version in wanted}
+
+
+@pytest.fixture(scope="session")
+def odoo_server(
+    request: pytest.FixtureRequest,
+    services_folder: Path,
+    postgres: PostgresServer,
+    odoo_templates: dict[OdooVersion, "Future[tuple[Program, Template]]"],
+) -> Iterator[RunningOdoo]:
+    """A real Odoo with two workers, once per session and version."""
+    version: OdooVersion = request.param
+    # The first time on a machine this takes minutes, so the lines that tell how far it is must be seen.
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        program, template = odoo_templates[version].result()
+    odoo = RunningOdoo(services_folder, version, program, template, postgres)
+    odoo.start()
+    try:
+        yield odoo
+    finally:
+        odoo.stop()
+
+
+@pytest.fixture
+def odoo_database(odoo_server: RunningOdoo) -> Iterator[OdooDatabase]:
+    """A database of its own for one test, in the state after installation."""
+    fresh = odoo_server.fresh_database()
+    yield fresh
+    odoo_server.drop_database(fresh.db)
