@@ -30,6 +30,9 @@ from unierp_assets.sync.state import FAILED, HELD, bound_ids
 
 DONE = "done"
 
+LOAD_CONTEXT = {"active_test": False}
+"""Archived records are referred to like others; older servers would not find them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -117,7 +120,9 @@ class Applier:
                 continue
             cells.append([self.external_id(row[KEY]), *values, *tail])
             keys.append(row[KEY])
-        outcomes = load(self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch)
+        outcomes = load(
+            self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch, context=LOAD_CONTEXT
+        )
         return results + [Result.of(outcome.key, outcome) for outcome in outcomes]
 
     def update(self) -> list[Result]:

@@ -58,7 +58,9 @@ def invoice_orders(
     def act(part: list[Invoice]) -> list[Outcome[str]]:
         return _make(session, namespace, part)
 
-    return settle(session, invoices, act, key=lambda invoice: invoice.key, batch=batch, connections=connections)
+    # Older servers number the first invoice of a month while it is a draft: two connections would give it twice.
+    lanes = session.features.number_lanes(connections)
+    return settle(session, invoices, act, key=lambda invoice: invoice.key, batch=batch, connections=lanes)
 
 
 def _make(session: OdooSession, namespace: str, part: Sequence[Invoice]) -> list[Outcome[str]]:
