@@ -33,12 +33,14 @@ class Status:
 def status_of(warehouse: Warehouse) -> Status:
     """Reads the state of every entity and the last runs."""
     with warehouse.transaction() as tx:
-        seconds = sa.func.round(sa.cast(sa.extract("epoch", RUNS.c.finished_at - RUNS.c.started_at), sa.Numeric), 1)
+        seconds = sa.cast(sa.extract("epoch", RUNS.c.finished_at - RUNS.c.started_at), sa.Numeric(12, 1))
         runs = tx.read(
             sa.select(
                 RUNS.c.run_id,
                 RUNS.c.kind,
-                sa.func.to_char(sa.func.timezone("UTC", RUNS.c.started_at), "YYYY-MM-DD HH24:MI:SS").label("started"),
+                sa.func.to_char(
+                    sa.func.timezone("UTC", RUNS.c.started_at), "YYYY-MM-DD HH24:MI:SS", type_=sa.Text
+                ).label("started"),
                 seconds.label("seconds"),
                 RUNS.c.status,
             )
