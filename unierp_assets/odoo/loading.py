@@ -57,7 +57,7 @@ def load(
     lines = _one2many(session, model, columns)
     unmarked_lines = any(f"{name}/id" not in columns and f"{name}/.id" not in columns for name in lines)
     extra = dict(context or {})
-    if ".id" in columns:
+    if any(column.split("/")[-1] == ".id" for column in columns):
         # `load` looks database ids up by a search, which would not find archived records
         extra.setdefault("active_test", False)
 

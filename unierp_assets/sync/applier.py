@@ -30,9 +30,6 @@ from unierp_assets.sync.state import FAILED, HELD, bound_ids
 
 DONE = "done"
 
-LOAD_CONTEXT = {"active_test": False}
-"""Archived records are referred to like others; older servers would not find them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -120,9 +117,7 @@ class Applier:
                 continue
             cells.append([self.external_id(row[KEY]), *values, *tail])
             keys.append(row[KEY])
-        outcomes = load(
-            self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch, context=LOAD_CONTEXT
-        )
+        outcomes = load(self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch)
         return results + [Result.of(outcome.key, outcome) for outcome in outcomes]
 
     def update(self) -> list[Result]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY
 from unierp_assets.odoo import bind, create, load, search_read, values, write_changed
-from unierp_assets.sync.applier import LOAD_CONTEXT, Applier, Result, raise_first
+from unierp_assets.sync.applier import Applier, Result, raise_first
 from unierp_assets.sync.codec import external_name
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import TO_UNIERP
@@ -53,9 +53,7 @@ class Products(Applier):
             for number, line in enumerate(lines or [(None, None)]):
                 cells.append([*(head if number == 0 else [None] * len(head)), *line])
                 keys.append(key)
-        outcomes = load(
-            self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch, context=LOAD_CONTEXT
-        )
+        outcomes = load(self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch)
         return [Result.of(outcome.key, outcome) for outcome in outcomes]
 
     def _attributes(self, rows: pl.DataFrame) -> dict[str, int]:
@@ -167,7 +165,6 @@ class Variants(Applier):
                 [[cell[0], *cell[1 + left_out :]] for cell in chosen],
                 keys=keys,
                 batch=self.context.batch,
-                context=LOAD_CONTEXT,
             )
             results += [Result.of(outcome.key, outcome) for outcome in outcomes]
         return results

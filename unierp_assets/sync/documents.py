@@ -31,7 +31,7 @@ from unierp_assets.odoo import (
     values,
     write_changed,
 )
-from unierp_assets.sync.applier import LOAD_CONTEXT, Applier, Result, held, raise_first
+from unierp_assets.sync.applier import Applier, Result, held, raise_first
 from unierp_assets.sync.codec import Codec, external_name
 from unierp_assets.sync.merge import TO_UNIERP
 from unierp_assets.sync.state import FAILED, any_of, bound_ids
@@ -119,7 +119,7 @@ class Orders(Applier):
                 keys.append(key)
         loaded: dict[str, int] = {}
         outcomes: list[Outcome[str]] = load(
-            self.session, self.entity.model, columns, cells, keys=keys, batch=ORDER_BATCH, context=LOAD_CONTEXT
+            self.session, self.entity.model, columns, cells, keys=keys, batch=ORDER_BATCH
         )
         for outcome in outcomes:
             if outcome.ok and outcome.id:

@@ -229,10 +229,15 @@ def post_invoices(
     method = "action_invoice_open" if model == "account.invoice" else "action_post"
 
     lanes = session.features.number_lanes(connections)
+    numbers_on_posting = model == "account.invoice" or session.features.choose("parallel_numbers")
 
     def act(part: list[int]) -> list[Outcome[int]]:
-        rows = states(session, model, part, [])
+        rows = states(session, model, part, ["name"])
         drafts = [id_ for id_, row in rows.items() if row["state"] == "draft"]
+        numbered = [id_ for id_ in drafts if rows[id_]["name"] not in (False, "/")]
+        if numbered and not numbers_on_posting:
+            # Given to a draft, a number may have been given away since: it gets its own when it is posted.
+            session.step(model, "write", numbered, {"name": "/"})
         if drafts:
             session.step(model, method, drafts)
             rows |= states(session, model, drafts, [])
