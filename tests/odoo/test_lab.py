@@ -105,7 +105,7 @@ def test_an_outage_ends_at_the_same_address(odoo_server: "RunningOdoo") -> None:
 def lab(odoo_server: "RunningOdoo", services_folder: Path) -> "Iterator[Lab]":
     """A lab of its own, whose creation was interrupted. It asks for the session's Odoo, which fills the cache."""
     made = Lab(services_folder / f"lab {odoo_server.version} é", default_cache())
-    postgres_server = made.up(None).postgres
+    postgres_server = made.up_postgres().postgres
     assert postgres_server
     ensure_database(postgres_server, f"odoo_{odoo_server.version}_partial")
     yield made

@@ -18,6 +18,7 @@ def _state() -> LabState:
     return LabState(
         PostgresServer(5999, "p@ss/word", ProcessRef(1, "then")),
         {"14": OdooServer("14", "odoo_14", 8101, 8102, "secret")},
+        "14",
     )
 
 
@@ -52,6 +53,13 @@ def test_a_damaged_file_says_how_to_begin_anew(tmp_path: Path, text: str) -> Non
     file.write_text(text)
     with pytest.raises(LabError, match="unierp lab reset"):
         load_state(file)
+
+
+def test_passwords_are_given_to_whom_asks_for_them(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, tmp_path)
+    assert lab.passwords() == {}
+    save_state(lab.folder / "state.json", _state())
+    assert lab.passwords() == {"PostgreSQL": "p@ss/word", "Odoo 14": "secret"}
 
 
 def test_passwords_do_not_show_when_a_server_is_printed() -> None:

@@ -5,7 +5,7 @@ What belongs here: the order of things and what is remembered. What does not: ho
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,14 +18,23 @@ from unierp_assets.lab.processes import HOST, free_port
 from unierp_assets.lab.progress import Reporter, SilentReporter
 from unierp_assets.lab.state import LabState, load_state, save_state
 
-WAREHOUSE = "warehouse"
-STOREFRONT = "shop"
+DEFAULT_VERSION: OdooVersion = "19"
 DAGSTER = "dagster"
 
 
 def odoo_database(version: OdooVersion) -> str:
     """The name of the database of the lab's Odoo."""
     return f"odoo_{version}"
+
+
+def warehouse_database(version: OdooVersion | None) -> str:
+    """The name of the lab's warehouse. Each version has its own: a warehouse remembers one database of UniERP."""
+    return "warehouse" if version in (None, DEFAULT_VERSION) else f"warehouse_{version}"
+
+
+def storefront_database(version: OdooVersion | None) -> str:
+    """The name of the lab's shop. Each version has its own, for UniERP writes stock and progress back to it."""
+    return "shop" if version in (None, DEFAULT_VERSION) else f"shop_{version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +69,8 @@ class Lab:
 
     def up(
         self,
-        odoo: OdooVersion | None = "19",
+        odoo: OdooVersion | None = None,
         progress: Reporter | None = None,
-        databases: Sequence[str] = (WAREHOUSE, STOREFRONT, DAGSTER),
     ) -> LabState:
         """Make sure that PostgreSQL, its databases and one version of Odoo run; the other version is left as it is.
 
@@ -70,20 +78,24 @@ class Lab:
         half-done is done anew.
 
         Args:
-            odoo: The version of Odoo; None for PostgreSQL alone.
+            odoo: The version of Odoo; the one last asked for unless told, 19 in a new lab.
             progress: Is told of every long step.
-            databases: Empty databases that must exist.
 
         Raises:
             LabError: A service cannot be prepared or started; says what to do.
         """
         progress = progress or SilentReporter()
         with self._changing() as state:
-            server = self._start_postgres(state, progress)
-            for name in databases:
-                postgres.ensure_database(server, name)
-            if odoo is not None:
-                self._start_odoo(odoo, state, server, progress)
+            version = odoo or state.current or DEFAULT_VERSION
+            server = self._start_postgres(version, state, progress)
+            self._start_odoo(version, state, server, progress)
+            state.current = version
+            return state
+
+    def up_postgres(self, progress: Reporter | None = None) -> LabState:
+        """Make sure that PostgreSQL and its databases run, for use with an Odoo that is not the lab's."""
+        with self._changing() as state:
+            self._start_postgres(None, state, progress or SilentReporter())
             return state
 
     def down(self, progress: Reporter | None = None) -> list[str]:
@@ -104,6 +116,12 @@ class Lab:
             self._stop_all(LabState(), progress)
             with progress.step("Removing the lab's data"):
                 remove(self.folder)
+
+    def passwords(self) -> dict[str, str]:
+        """The password of each service, by its name in :meth:`status`."""
+        state = self.state()
+        known = {"PostgreSQL": state.postgres.password} if state.postgres else {}
+        return known | {f"Odoo {version}": server.password for version, server in state.odoo.items()}
 
     def status(self) -> list[ServiceStatus]:
         """The lab's services, each with whether it runs and answers."""
@@ -149,7 +167,7 @@ class Lab:
             finally:
                 save_state(self._state_file, state)
 
-    def _start_postgres(self, state: LabState, progress: Reporter) -> PostgresServer:
+    def _start_postgres(self, version: OdooVersion | None, state: LabState, progress: Reporter) -> PostgresServer:
         if state.postgres is None:
             # Remembered before it is used: a run that is killed right after must not lock itself out.
             state.postgres = PostgresServer(free_port(), postgres.new_password())
@@ -161,6 +179,8 @@ class Lab:
                 state.postgres = self._cluster.start(state.postgres)
                 detail(f"port {state.postgres.port}")
         save_state(self._state_file, state)
+        for name in (warehouse_database(version), storefront_database(version), DAGSTER):
+            postgres.ensure_database(state.postgres, name)
         return state.postgres
 
     def _start_odoo(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from unierp_assets.lab.errors import LabError
-from unierp_assets.lab.lab import DAGSTER, STOREFRONT, WAREHOUSE, Lab
+from unierp_assets.lab.lab import DAGSTER, DEFAULT_VERSION, Lab, storefront_database, warehouse_database
 from unierp_assets.lab.odoo import OdooServer, OdooVersion
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.lab.progress import Reporter
+from unierp_assets.lab.state import LabState
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -36,7 +37,7 @@ class Services:
 
 def resolve_services(
     settings: "Settings",
-    odoo_version: OdooVersion = "19",
+    odoo_version: OdooVersion | None = None,
     *,
     start: bool = True,
     progress: Reporter | None = None,
@@ -45,7 +46,7 @@ def resolve_services(
 
     Args:
         settings: A configured address is taken as it is, and that service is not started here.
-        odoo_version: Which Odoo of the lab, where none is configured.
+        odoo_version: Which Odoo of the lab, where none is configured; the one last asked for unless told.
         start: Bring up what is missing; False only reads what runs.
         progress: Is told of every long step.
 
@@ -63,10 +64,15 @@ def resolve_services(
     odoo: OdooServer | None = None
     if not (own_odoo and settings.warehouse_url and settings.storefront_url):
         lab = Lab(settings.home)
-        wanted = None if own_odoo else odoo_version
-        if start:
-            lab.up(wanted, progress)
-        server, odoo = _running(lab, wanted)
+        if start and own_odoo:
+            lab.up_postgres(progress)
+        elif start:
+            lab.up(odoo_version, progress)
+        state = lab.state()
+        server = _running_postgres(state)
+        if not own_odoo:
+            odoo = _running_odoo(state, odoo_version or state.current or DEFAULT_VERSION)
+    version = odoo.version if odoo else None
 
     def of_lab(database: str) -> SecretStr | None:
         return SecretStr(server.url(database)) if server else None
@@ -77,8 +83,8 @@ def resolve_services(
         odoo_db=_known(odoo.database if odoo else settings.odoo_db),
         odoo_login=odoo.login if odoo else settings.odoo_login,
         odoo_password=_known(password),
-        warehouse_url=_known(settings.warehouse_url or of_lab(WAREHOUSE)),
-        storefront_url=_known(settings.storefront_url or of_lab(STOREFRONT)),
+        warehouse_url=_known(settings.warehouse_url or of_lab(warehouse_database(version))),
+        storefront_url=_known(settings.storefront_url or of_lab(storefront_database(version))),
         dagster_url=of_lab(DAGSTER),
     )
 
@@ -90,15 +96,15 @@ def _known(value: _T | None) -> _T:
     return value
 
 
-def _running(lab: Lab, version: OdooVersion | None) -> tuple[PostgresServer, OdooServer | None]:
-    state = lab.state()
-    option = "" if version in (None, "19") else f" --odoo {version}"
-    remedy = f"run `unierp lab up{option}`"
-    if state.postgres is None or state.postgres.process is None or not state.postgres.process.is_alive():
-        raise LabError(f"The lab's PostgreSQL is not running; {remedy}.")
-    if version is None:
-        return state.postgres, None
+def _running_postgres(state: LabState) -> PostgresServer:
+    server = state.postgres
+    if server is None or server.process is None or not server.process.is_alive():
+        raise LabError("The lab's PostgreSQL is not running; run `unierp lab up`.")
+    return server
+
+
+def _running_odoo(state: LabState, version: OdooVersion) -> OdooServer:
     server = state.odoo.get(version)
     if server is None or server.process is None or not server.process.is_alive():
-        raise LabError(f"The lab's Odoo {version} is not running; {remedy}.")
-    return state.postgres, server
+        raise LabError(f"The lab's Odoo {version} is not running; run `unierp lab up --odoo {version}`.")
+    return server

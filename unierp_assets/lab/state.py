@@ -19,10 +19,14 @@ _S = TypeVar("_S", PostgresServer, OdooServer)
 
 @dataclass(slots=True)
 class LabState:
-    """The lab's servers as they were last started. ``process`` is None in those that ``down`` stopped."""
+    """The lab's servers as they were last started. ``process`` is None in those that ``down`` stopped.
+
+    ``current`` is the version of Odoo that was last asked for: the one commands mean unless told.
+    """
 
     postgres: PostgresServer | None = None
     odoo: dict[OdooVersion, OdooServer] = field(default_factory=dict)
+    current: OdooVersion | None = None
 
 
 def load_state(file: Path) -> LabState:
@@ -42,7 +46,8 @@ def load_state(file: Path) -> LabState:
             for version in get_args(OdooVersion)
             if version in data["odoo"]
         }
-        return LabState(_server(PostgresServer, data["postgres"]) if data["postgres"] else None, odoo)
+        postgres = _server(PostgresServer, data["postgres"]) if data["postgres"] else None
+        return LabState(postgres, odoo, data["current"])
     except (ValueError, KeyError, TypeError) as error:
         raise LabError(f"The lab's state file {file} is damaged; run `unierp lab reset`.") from error
 
