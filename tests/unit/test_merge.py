@@ -1,0 +1,191 @@
+"""The three-way comparison, proven by properties over generated rows and by the cases people ask about."""
+
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System, Withdrawal
+from unierp_assets.sync.merge import TO_STOREFRONT, TO_UNIERP, Merged, merge
+
+BOTH = (System.UNIERP, System.STOREFRONT)
+ENTITY = Entity(
+    name="things",
+    domain="products",
+    description="Things.",
+    model="thing",
+    inputs=(Input("things", "id"),),
+    fields=(
+        Field("ours_both", Kind.TEXT, "Owned by the shop, flows both ways.", flows_to=BOTH),
+        Field("theirs_both", Kind.TEXT, "Owned by UniERP, flows both ways.", owner=System.UNIERP, flows_to=BOTH),
+        Field("ours_only", Kind.TEXT, "Owned by the shop, flows to UniERP."),
+        Field("theirs_kept", Kind.TEXT, "Owned by UniERP, flows to UniERP.", owner=System.UNIERP),
+        Field("stock", Kind.DECIMAL, "Flows to the shop.", scale=2, owner=System.UNIERP, flows_to=(System.STOREFRONT,)),
+        Field("active", Kind.BOOLEAN, "Whether it is on sale.", owner=System.UNIERP),
+        Field("total", Kind.DECIMAL, "Computed by UniERP.", role=Role.VERIFY, scale=2),
+        Field("note", Kind.TEXT, "For the gate.", role=Role.STAGED),
+    ),
+    stage=lambda inputs: inputs["things"],
+    withdrawal=Withdrawal.ARCHIVE,
+)
+SYNCED = [field.name for field in ENTITY.synced]
+TEXTS = [name for name in SYNCED if name not in ("stock", "active")]
+
+texts = st.sampled_from([None, "a", "b", "c"])
+numbers = st.sampled_from([None, Decimal("0.00"), Decimal("1.50"), Decimal("2.00")])
+flags = st.sampled_from([None, True, False])
+rows = st.fixed_dictionaries({**dict.fromkeys(TEXTS, texts), "stock": numbers, "active": flags})
+keys = st.sampled_from([str(number) for number in range(6)])
+tables = st.dictionaries(keys, rows, max_size=6)
+
+
+def frame(table: dict[str, dict[str, Any]], *roles: Role) -> pl.DataFrame:
+    schema = ENTITY.schema(*roles)
+    return pl.DataFrame(
+        [{name: {KEY: key, **row}.get(name) for name in schema} for key, row in table.items()], schema=schema
+    )
+
+
+def compare(ours: dict[str, Any], theirs: dict[str, Any], base: dict[str, Any], gone: tuple[str, ...] = ()) -> Merged:
+    return merge(
+        ENTITY,
+        frame(ours),
+        frame(theirs, Role.SYNC, Role.VERIFY),
+        frame(base, Role.SYNC),
+        pl.DataFrame({KEY: list(gone)}, schema={KEY: pl.String}),
+    )
+
+
+def remembered(base: dict[str, Any], merged: Merged) -> dict[str, Any]:
+    """The base after everything that was to be written has been written."""
+    new = {key: dict(row) for key, row in base.items()}
+    for part in (merged.creates, merged.updates, merged.agreed):
+        for row in part.select(KEY, *SYNCED).iter_rows(named=True):
+            new[row.pop(KEY)] = row
+    return new
+
+
+def written(table: dict[str, Any], merged: Merged, flag: str) -> dict[str, Any]:
+    """One side after the merge was applied to it."""
+    new = {key: dict(row) for key, row in table.items()}
+    for row in merged.updates.iter_rows(named=True):
+        new[row[KEY]].update({name: row[name] for name in row[flag]})
+    if flag == TO_UNIERP:
+        for row in merged.creates.select(KEY, *SYNCED).iter_rows(named=True):
+            new[row.pop(KEY)] = row
+    return new
+
+
+@given(ours=tables, theirs=tables, base=tables)
+def test_after_a_merge_was_applied_a_second_one_writes_nothing(
+    ours: dict[str, Any], theirs: dict[str, Any], base: dict[str, Any]
+) -> None:
+    first = compare(ours, theirs, base)
+    again = compare(written(ours, first, TO_STOREFRONT), written(theirs, first, TO_UNIERP), remembered(base, first))
+    assert again.creates.is_empty()
+    assert again.updates.is_empty()
+    assert again.agreed.is_empty()
+    assert again.conflicts.is_empty()
+
+
+@given(ours=tables, theirs=tables, base=tables)
+def test_every_row_of_ours_is_created_updated_or_left_exactly_once(
+    ours: dict[str, Any], theirs: dict[str, Any], base: dict[str, Any]
+) -> None:
+    merged = compare(ours, theirs, base)
+    created, updated = merged.creates[KEY].to_list(), merged.updates[KEY].to_list()
+    assert sorted(created) == sorted(set(ours) - set(theirs))
+    assert len(set(updated)) == len(updated)
+    assert not set(created) & set(updated)
+    assert set(updated) <= set(ours) & set(theirs)
+    assert not set(updated) & set(merged.agreed[KEY].to_list())
+
+
+@given(table=tables)
+def test_equal_sides_without_a_base_are_only_remembered(table: dict[str, Any]) -> None:
+    merged = compare(table, table, {})
+    assert merged.creates.is_empty()
+    assert merged.updates.is_empty()
+    assert sorted(merged.agreed[KEY].to_list()) == sorted(table)
+
+
+@given(ours=tables, theirs=tables, base=tables)
+def test_a_conflict_is_recorded_only_where_both_sides_changed_differently(
+    ours: dict[str, Any], theirs: dict[str, Any], base: dict[str, Any]
+) -> None:
+    def plain(row: dict[str, Any], name: str) -> Any:
+        empty = {"stock": Decimal(0), "active": False}
+        return empty.get(name) if row[name] is None else row[name]
+
+    expected = {
+        (key, name)
+        for key in set(ours) & set(theirs) & set(base)
+        for name in SYNCED
+        if name != "stock"
+        and plain(ours[key], name) != plain(theirs[key], name)
+        and plain(ours[key], name) != plain(base[key], name)
+        and plain(theirs[key], name) != plain(base[key], name)
+    }
+    conflicts = compare(ours, theirs, base).conflicts
+    assert set(conflicts.select(KEY, "field").iter_rows()) == expected
+
+
+def one(name: str, ours: Any, theirs: Any, base: Any) -> dict[str, Any]:
+    """What is done with a single field: the value and the systems it is written to."""
+    blank = dict.fromkeys(SYNCED)
+    merged = compare({"1": {**blank, name: ours}}, {"1": {**blank, name: theirs}}, {"1": {**blank, name: base}})
+    if merged.updates.is_empty():
+        return {"to": None, "base": merged.agreed[name][0] if merged.agreed.height else base}
+    row = merged.updates.row(0, named=True)
+    systems = [system for system, flag in (("unierp", TO_UNIERP), ("storefront", TO_STOREFRONT)) if name in row[flag]]
+    return {"to": systems[0], "value": row[name]}
+
+
+@pytest.mark.parametrize("name", ["ours_both", "theirs_both", "ours_only", "theirs_kept"])
+def test_a_change_of_the_shop_alone_goes_to_unierp_whoever_owns_the_field(name: str) -> None:
+    assert one(name, "new", "old", "old") == {"to": "unierp", "value": "new"}
+
+
+@pytest.mark.parametrize("name", ["ours_both", "theirs_both"])
+def test_a_change_in_unierp_alone_goes_to_the_shop_where_the_field_flows_there(name: str) -> None:
+    assert one(name, "old", "new", "old") == {"to": "storefront", "value": "new"}
+
+
+def test_where_both_changed_the_owner_wins() -> None:
+    assert one("ours_both", "mine", "yours", "old") == {"to": "unierp", "value": "mine"}
+    assert one("theirs_both", "mine", "yours", "old") == {"to": "storefront", "value": "yours"}
+
+
+def test_changed_alike_both_agree() -> None:
+    assert one("ours_both", "new", "new", "old") == {"to": None, "base": "new"}
+
+
+def test_a_field_of_the_shop_that_does_not_flow_back_is_put_right_in_unierp() -> None:
+    assert one("ours_only", "old", "edited", "old") == {"to": "unierp", "value": "old"}
+
+
+def test_a_value_of_unierp_that_cannot_flow_back_is_kept_and_never_overwritten() -> None:
+    assert one("theirs_kept", "old", "edited", "old") == {"to": None, "base": "old"}
+
+
+def test_stock_only_ever_flows_to_the_shop() -> None:
+    assert one("stock", Decimal("5.00"), Decimal("3.00"), Decimal("3.00")) == {
+        "to": "storefront",
+        "value": Decimal("3.00"),
+    }
+
+
+def test_a_total_unierp_computed_differently_is_disputed_by_a_cent() -> None:
+    blank = dict.fromkeys(SYNCED)
+    ours, theirs = {**blank, "total": Decimal("10.00")}, {**blank, "total": Decimal("10.01")}
+    disputed = compare({"1": ours}, {"1": theirs}, {}).disputed
+    assert disputed.rows() == [("1", "total", "10.00", "10.01")]
+
+
+def test_what_is_gone_from_the_shop_is_withdrawn_once() -> None:
+    blank = dict.fromkeys(SYNCED)
+    assert compare({}, {"1": {**blank, "active": True}}, {}, gone=("1", "2")).withdrawn[KEY].to_list() == ["1"]
+    assert compare({}, {"1": {**blank, "active": False}}, {}, gone=("1",)).withdrawn.is_empty()
