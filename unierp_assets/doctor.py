@@ -9,6 +9,7 @@ from typing import Any
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.odoo import OdooSession
+from unierp_assets.storefront.contract import COMPANY_CURRENCY
 from unierp_assets.wiring import Systems
 
 GOOD, ADVICE, BAD = "ok", "advice", "bad"
@@ -49,6 +50,7 @@ def examine(systems: Systems) -> list[Finding]:
     if not findings[-1].is_bad:
         findings += [
             _looked("apps of UniERP", lambda: _apps(systems.session)),
+            _looked("currency of the books", lambda: _currency(systems.session)),
             _looked("rounding of taxes", lambda: _rounding(systems.session)),
             _looked("digits of discounts", lambda: _discounts(systems.session)),
             _looked("API key", lambda: _user(systems.session)),
@@ -90,6 +92,19 @@ def _apps(session: OdooSession) -> Finding:
             if field.odoo:
                 session.features.require_field(entity.model, session.features.resolve(entity.model, field.odoo))
     return Finding("apps of UniERP", GOOD, "every model and field the sync needs is there")
+
+
+def _currency(session: OdooSession) -> Finding:
+    what = "currency of the books"
+    company = session.company()
+    if company["currency"] == COMPANY_CURRENCY:
+        return Finding(what, GOOD, f"{COMPANY_CURRENCY}, as the rates of the storefront contract")
+    return Finding(
+        what,
+        BAD,
+        f"{company['name']} keeps its books in {company['currency']}, the storefront's rates are for {COMPANY_CURRENCY}",
+        f"give an integration user whose company keeps its books in {COMPANY_CURRENCY}",
+    )
 
 
 def _rounding(session: OdooSession) -> Finding:
