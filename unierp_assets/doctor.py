@@ -102,7 +102,7 @@ def _currency(session: OdooSession) -> Finding:
     return Finding(
         what,
         BAD,
-        f"{company['name']} keeps its books in {company['currency']}, the storefront's rates are for {COMPANY_CURRENCY}",
+        f"{company['name']} keeps its books in {company['currency']}, the shop's rates are for {COMPANY_CURRENCY}",
         f"give an integration user whose company keeps its books in {COMPANY_CURRENCY}",
     )
 
