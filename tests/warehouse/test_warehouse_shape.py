@@ -1,5 +1,6 @@
 """The shape of the database: migrations make what the tables say, from nothing and by many at once."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -127,13 +128,15 @@ def test_a_server_that_is_not_there_is_not_taken_for_a_missing_database() -> Non
         Warehouse("postgresql://someone@127.0.0.1:9/warehouse").upgrade()
 
 
-def test_the_next_migration_is_written_with_its_triggers(
-    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import shutil
-
+@pytest.fixture
+def own_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the migrations, so that a new one is not written among them."""
     shutil.copytree(evolve.MIGRATIONS, tmp_path / "migrations")
     monkeypatch.setattr(evolve, "MIGRATIONS", tmp_path / "migrations")
+
+
+@pytest.mark.usefixtures("own_migrations")
+def test_the_next_migration_is_written_with_its_triggers(postgres: PostgresServer) -> None:
     server = postgres.url("postgres")
     assert evolve.write_migration("nothing", server) is None
     table = sa.Table(
@@ -151,3 +154,26 @@ def test_the_next_migration_is_written_with_its_triggers(
     assert "CREATE TRIGGER number_change BEFORE INSERT OR UPDATE ON staging.moons" in text
     assert "down_revision = '0001'" in text
     assert "CREATE SCHEMA" not in text
+
+
+@pytest.mark.usefixtures("own_migrations")
+def test_a_migration_that_adds_a_column_has_the_rows_that_are_there_read_anew(postgres: PostgresServer) -> None:
+    grown = [metadata.tables[f"{schema}.categories"] for schema in ("landing_storefront", "staging", "landing_unierp")]
+    columns = [sa.Column("depth", sa.Integer, comment="Depth.") for _ in grown]
+    for table, column in zip(grown, columns, strict=True):
+        table.append_column(column)
+    try:
+        written = evolve.write_migration("Add the depth of categories", postgres.url("postgres"))
+    finally:
+        for table, column in zip(grown, columns, strict=True):
+            table._columns.remove(column)
+    assert written is not None
+    text = written.read_text()
+    assert text.count("op.add_column('categories'") == 3
+    for statement in (
+        "DELETE FROM sync.cursors WHERE name = 'extract:categories'",
+        "DELETE FROM sync.cursors WHERE name = 'stage:categories'",
+        "DELETE FROM landing_unierp.categories",
+    ):
+        assert text.count(statement) == 1
+        assert text.index(statement) > text.rindex("op.add_column(")

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ from unierp_assets.warehouse.tables import (
 VERSION_SCHEMA = "sync"
 """Schema of the table that remembers which migrations were applied."""
 MIGRATIONS = Path(__file__).parent / "migrations"
+_FORGET = {
+    "landing_storefront": "DELETE FROM sync.cursors WHERE name = 'extract:{table}'",
+    "staging": "DELETE FROM sync.cursors WHERE name = 'stage:{table}'",
+    "landing_unierp": "DELETE FROM landing_unierp.{table}",
+}
+"""By schema: the statement after which the engine reads all rows of a table anew."""
 
 
 def configuration(connection: sa.Connection | None = None, applied: list[str] | None = None) -> Config:
@@ -110,7 +116,8 @@ def drift(connection: sa.Connection) -> list[str]:
 
 
 def complete(context: MigrationContext, revision: Any, directives: list[ops.MigrationScript]) -> None:
-    """Adds to a migration being written what Alembic does not see: schemas, the change number and its triggers."""
+    """Adds to a migration being written what Alembic does not see: schemas, the change number and its triggers, and
+    that rows which are there already are read anew where they get a column."""
     (script,) = directives
     assert script.upgrade_ops is not None
     assert script.downgrade_ops is not None
@@ -136,9 +143,21 @@ def complete(context: MigrationContext, revision: Any, directives: list[ops.Migr
     if first:
         opening.append(ops.ExecuteSQLOp(f"CREATE SEQUENCE {CHANGE_SEQ}"))
         opening.append(ops.ExecuteSQLOp(CREATE_CHANGE_FUNCTION))
-    script.upgrade_ops.ops = [*opening, *operations, *triggers]
+    script.upgrade_ops.ops = [*opening, *operations, *triggers, *_read_anew(operations)]
     # A warehouse is built anew from its sources rather than brought back to an older shape.
     script.downgrade_ops.ops = []
+
+
+def _read_anew(operations: Iterable[Any]) -> Iterator[ops.ExecuteSQLOp]:
+    """What fills a new column of rows that are there already: the engine's steps read only what changed since."""
+    for operation in operations:
+        if not isinstance(operation, ops.ModifyTableOps):
+            continue
+        if not any(isinstance(step, ops.AddColumnOp) for step in operation.ops):
+            continue
+        forget = _FORGET.get(str(operation.schema))
+        if forget:
+            yield ops.ExecuteSQLOp(forget.format(table=operation.table_name))
 
 
 @contextmanager
