@@ -156,4 +156,5 @@ ORDER_LINES = Entity(
         Field("total", Kind.DECIMAL, "Line total, tax included.", role=Role.VERIFY, odoo="price_total", scale=2),
     ),
     stage=stage_lines,
+    created_with="orders",
 )

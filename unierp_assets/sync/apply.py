@@ -46,6 +46,17 @@ class Applied:
     wrote_storefront: bool = False
     interruption: OdooError | None = dataclasses.field(default=None, repr=False)
 
+    def __add__(self, other: "Applied") -> "Applied":
+        return Applied(
+            self.created + other.created,
+            self.updated + other.updated,
+            self.held + other.held,
+            self.failed + other.failed,
+            self.conflicts + other.conflicts,
+            self.wrote_storefront or other.wrote_storefront,
+            self.interruption or other.interruption,
+        )
+
 
 def apply(context: SyncContext, plan: Plan) -> Applied:
     """Writes the plan, then remembers what was written, in one transaction of the warehouse.

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
-from unierp_assets.quality import GATE_ORDER, run_gate
+from unierp_assets.quality import GATE_ORDER, GateReport, run_gate
 from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.extract import extract
@@ -93,7 +93,7 @@ def tables_of(entities: tuple[Entity, ...]) -> list[str]:
     return list(found)
 
 
-def gate_and_count(context: SyncContext, entity: Entity) -> Any:
+def gate(context: SyncContext, entity: Entity) -> GateReport:
     """Runs the entity's gate; returns its report."""
     context.on_step("validate", entity.name)
     return run_gate(context.warehouse, entity.name, context.run_id)
@@ -110,16 +110,19 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
     with context.warehouse.transaction() as tx:
         cursor = tx.cursor(cursor_name)
         found = candidates(tx, entity, cursor)
+    if entity.created_with and found.keys:
+        # What was created together with its parents is read back before it is compared.
+        pull_bindings(context)
+        pull_entity(context, entity)
+        with context.warehouse.transaction() as tx:
+            found = candidates(tx, entity, cursor)
     total = Applied()
     for keys in slices(context, found.keys):
         with context.warehouse.transaction() as tx:
             step = plan(tx, entity, keys)
             changes = step.changes().with_columns(run_id=pl.lit(context.run_id))
             tx.upsert(PLAN_CHANGES, changes)
-        applied = apply(context, step)
-        for name in ("created", "updated", "held", "failed", "conflicts"):
-            setattr(total, name, getattr(total, name) + getattr(applied, name))
-        total.wrote_storefront |= applied.wrote_storefront
+        total += apply(context, step)
     if found.position != Position.from_text(cursor):
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, found.position.to_text())
@@ -131,7 +134,7 @@ def refresh_storefront(context: SyncContext, entity: Entity) -> None:
     for table in tables_of((entity,)):
         extract(context, table)
     stage(context, entity)
-    gate_and_count(context, entity)
+    gate(context, entity)
 
 
 # The whole
@@ -162,7 +165,7 @@ class Pipeline:
             self._read_back()
             self._count()
             rebuild_reports(self.context.warehouse, self.context.run_id)
-            agreed = reconciliation(self.context.warehouse)
+            agreed = reconciliation(self.context.warehouse, self.summary.entities)
             self.summary.differences, self.summary.accuracy = agreed.differences, agreed.accuracy
         return self.summary
 
@@ -211,16 +214,12 @@ class Pipeline:
         chosen = {entity.name for entity in self.entities}
         for name in GATE_ORDER:
             if name in chosen:
-                gate_and_count(self.context, ENTITIES[name])
+                gate(self.context, ENTITIES[name])
         pull_bindings(self.context)
         for entity in self.entities:
             pull_entity(self.context, entity)
 
     def _load(self, entity: Entity) -> None:
-        if entity.name == "order_lines" and self.summary.entities["orders"].created:
-            # Orders are created with their lines: read them back before they are compared.
-            pull_bindings(self.context)
-            pull_entity(self.context, entity)
         applied = load_entity(self.context, entity)
         counts = self.summary.entities[entity.name]
         counts.created += applied.created
@@ -259,9 +258,8 @@ def with_requirements(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
     """The entities and everything they refer to, directly or not, in load order."""
     wanted = {entity.name for entity in entities}
     while True:
-        more = {str(field.target) for name in wanted for field in ENTITIES[name].references if field.target} - wanted
-        if "orders" in wanted:
-            more |= {"order_lines"} - wanted
-        if not more:
+        more = {str(field.target) for name in wanted for field in ENTITIES[name].references}
+        more |= {entity.name for entity in ENTITIES.values() if entity.created_with in wanted}
+        if more <= wanted:
             return tuple(entity for entity in ENTITIES.values() if entity.name in wanted)
         wanted |= more

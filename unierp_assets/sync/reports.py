@@ -8,7 +8,7 @@ false, because Odoo cannot leave them empty, and a reference to a merged duplica
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
@@ -83,9 +83,11 @@ def rebuild_reports(warehouse: Warehouse, run_id: str) -> dict[str, int]:
     return rebuilt
 
 
-def reconciliation(warehouse: Warehouse) -> Reconciliation:
-    """How far the shop and UniERP agreed when the reports were last rebuilt."""
+def reconciliation(warehouse: Warehouse, entities: Collection[str] | None = None) -> Reconciliation:
+    """How far the shop and UniERP agreed when the reports were last rebuilt; for some entities, or all of them."""
     by_entity = warehouse.read(sa.select(RECONCILIATION_SUMMARY).order_by(RECONCILIATION_SUMMARY.c.position))
+    if entities is not None:
+        by_entity = by_entity.filter(pl.col("entity").is_in(list(entities)))
     sums = {name: int(by_entity[name].sum()) for name in (MATCHED, MISSING, SURPLUS, DIFFERING)}
     differences = sums[MISSING] + sums[SURPLUS] + sums[DIFFERING]
     compared = sums[MATCHED] + differences
