@@ -456,7 +456,7 @@ def _show_summary(systems: "Systems", summary: "Summary") -> None:
         ],
         caption=f"{summary.seconds:.1f} s, {summary.odoo_reads} reads and {summary.odoo_writes} writes in UniERP",
     )
-    agreed = reconciliation(systems.warehouse)
+    agreed = reconciliation(systems.warehouse, summary.entities)
     display.table(
         "Reconciliation",
         agreed.by_entity.columns,

@@ -125,6 +125,7 @@ class TestSummary:
         }  # fmt: skip
         assert reconciliation(warehouse).differences == 1
         assert reconciliation(warehouse).accuracy == D("66.6666")
+        assert reconciliation(warehouse, ["taxes"]).differences == 0
         assert differences(warehouse, "customer_groups") == [
             ("2", "name", "Staff", "Crew", "the two never agreed on it")
         ]
