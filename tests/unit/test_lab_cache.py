@@ -1,5 +1,8 @@
 """An entry of the cache is whole or not there."""
 
+import io
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -7,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from unierp_assets.lab.cache import Cache, default_cache
+from unierp_assets.lab.processes import using, wait_until
+from unierp_assets.lab.progress import PlainReporter
 
 
 def test_an_entry_is_made_once(tmp_path: Path) -> None:
@@ -36,6 +41,16 @@ def test_a_failed_or_killed_build_leaves_no_entry_and_is_done_again_from_an_empt
     assert [file.name for file in entry.iterdir()] == ["whole"]
 
 
+def test_a_program_that_a_killed_run_left_behind_is_ended_before_its_folder_is_used_again(tmp_path: Path) -> None:
+    left = tmp_path / "entry.partial/left"
+    left.parent.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", str(left)]) as program:
+        assert wait_until(lambda: bool(using(left.parent)), 10)
+        entry = Cache(tmp_path).get("entry", lambda folder: (folder / "whole").touch())
+        program.wait(timeout=10)
+    assert [file.name for file in entry.iterdir()] == ["whole"]
+
+
 def test_two_runs_at_the_same_time_build_once(tmp_path: Path) -> None:
     made = []
 
@@ -44,13 +59,16 @@ def test_two_runs_at_the_same_time_build_once(tmp_path: Path) -> None:
         time.sleep(0.2)
         (folder / "file").touch()
 
-    runs = [threading.Thread(target=Cache(tmp_path).get, args=("entry", build)) for _ in range(3)]
+    log = io.StringIO()
+    arguments = ("entry", build, PlainReporter(log))
+    runs = [threading.Thread(target=Cache(tmp_path).get, args=arguments) for _ in range(3)]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
     assert len(made) == 1
     assert (tmp_path / "entry/file").exists()
+    assert log.getvalue().count("Waiting for another run to be done with entry ...") == 2
 
 
 def test_a_dropped_entry_is_made_anew(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from unierp_assets.lab.processes import stop, using
+from unierp_assets.lab.progress import Reporter, SilentReporter
+
 APPLICATION = "unierp-assets"
 
 
@@ -21,11 +24,15 @@ def default_cache() -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, progress: Reporter | None = None) -> Iterator[None]:
     """Hold the lock file: others, in this process or another, wait. The system frees it when its holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with (progress or SilentReporter()).step(f"Waiting for another run to be done with {path.name}"):
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
@@ -41,18 +48,21 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def get(self, name: str, build: Callable[[Path], None]) -> Path:
+    def get(self, name: str, build: Callable[[Path], None], progress: Reporter | None = None) -> Path:
         """The entry's folder; made by ``build(empty_folder)`` where it is not there yet.
 
-        An entry is built aside and renamed once it is whole. What a killed run left behind is removed first.
+        An entry is built aside and renamed once it is whole. What a killed run left behind, running programs
+        included, is removed first.
         """
         entry = self.folder / name
         if entry.is_dir():
             return entry
-        with locked(self.folder / "locks" / name):
+        with locked(self.folder / "locks" / name, progress):
             if entry.is_dir():
                 return entry
             partial = self.folder / f"{name}.partial"
+            # Killing a run does not end the programs it was waiting for, and they would go on writing here.
+            stop(using(partial))
             remove(partial)
             partial.mkdir(parents=True)
             build(partial)

@@ -60,6 +60,8 @@ class Lab:
     def __init__(self, home: Path, cache: Path | None = None) -> None:
         self.folder = home.expanduser().resolve() / "lab"
         self.cache = Cache(cache or default_cache())
+        # Beside the folder, which reset removes.
+        self._lock = self.folder.parent / "lab.lock"
         self._state_file = self.folder / "state.json"
         self._cluster = Cluster(self.folder / "postgres")
 
@@ -85,7 +87,7 @@ class Lab:
             LabError: A service cannot be prepared or started; says what to do.
         """
         progress = progress or SilentReporter()
-        with self._changing() as state:
+        with self._changing(progress) as state:
             version = odoo or state.current or DEFAULT_VERSION
             server = self._start_postgres(version, state, progress)
             self._start_odoo(version, state, server, progress)
@@ -94,8 +96,9 @@ class Lab:
 
     def up_postgres(self, progress: Reporter | None = None) -> LabState:
         """Make sure that PostgreSQL and its databases run, for use with an Odoo that is not the lab's."""
-        with self._changing() as state:
-            self._start_postgres(None, state, progress or SilentReporter())
+        progress = progress or SilentReporter()
+        with self._changing(progress) as state:
+            self._start_postgres(None, state, progress)
             return state
 
     def down(self, progress: Reporter | None = None) -> list[str]:
@@ -103,7 +106,7 @@ class Lab:
         progress = progress or SilentReporter()
         if not self.folder.exists():
             return []
-        with self._changing() as state:
+        with self._changing(progress) as state:
             return self._stop_all(state, progress)
 
     def reset(self, progress: Reporter | None = None) -> None:
@@ -111,7 +114,7 @@ class Lab:
         progress = progress or SilentReporter()
         if not self.folder.exists():
             return
-        with locked(self.folder.parent / "lab.lock"):
+        with locked(self._lock, progress):
             # The state is not needed for it, so that a damaged one can be got rid of.
             self._stop_all(LabState(), progress)
             with progress.step("Removing the lab's data"):
@@ -158,9 +161,9 @@ class Lab:
     # -- steps -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _changing(self) -> Iterator[LabState]:
+    def _changing(self, progress: Reporter) -> Iterator[LabState]:
         """The state, for this run alone; written back also when a step fails, for what was started is started."""
-        with locked(self.folder.parent / "lab.lock"):
+        with locked(self._lock, progress):
             state = self.state()
             try:
                 yield state

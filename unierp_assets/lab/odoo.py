@@ -125,9 +125,11 @@ class Program:
 def prepare_program(version: OdooVersion, cache: Cache, progress: Reporter) -> Program:
     """Odoo's files and its virtual environment, from the cache or fetched, side by side."""
     release = RELEASES[version]
+    # Before anything is fetched: without the right Python all of it would be in vain.
+    python_found = find_python(release)
     with ThreadPoolExecutor(2) as pool:
         files = pool.submit(_files, release, cache, progress)
-        python = pool.submit(_virtual_environment, release, cache, progress)
+        python = pool.submit(_virtual_environment, release, python_found, cache, progress)
         root = files.result()
         package_version = (root / "package-version").read_text(encoding="utf-8")
         return Program(release, root / "root", python.result() / "bin/python", package_version)
@@ -142,27 +144,27 @@ def _files(release: Release, cache: Cache, progress: Reporter) -> Path:
             remove(folder / "work")
             (folder / "package-version").write_text(found, encoding="utf-8")
 
-    return cache.get(f"odoo-{release.version}-{_digest(release.suite, *release.companions)}", build)
+    return cache.get(f"odoo-{release.version}-{_digest(release.suite, *release.companions)}", build, progress)
 
 
-def _virtual_environment(release: Release, cache: Cache, progress: Reporter) -> Path:
-    python = find_python(release)
+def _virtual_environment(release: Release, python: Path, cache: Cache, progress: Reporter) -> Path:
     version = run([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], f"Asking {python}").strip()
     name = f"odoo-{release.version}-python{version}-{_digest(release.requirements.read_text(encoding='utf-8'))}"
 
     def build(folder: Path) -> None:
         with progress.step(f"Installing the Python packages of Odoo {release.version}"):
-            _install(python, folder, release.requirements)
+            install_packages(python, folder, release.requirements)
 
-    entry = cache.get(name, build)
+    entry = cache.get(name, build, progress)
     if not (entry / "bin/python").exists():
         # The Python it was made with has been removed since.
         cache.drop(name)
-        entry = cache.get(name, build)
+        entry = cache.get(name, build, progress)
     return entry
 
 
-def _install(python: Path, folder: Path, requirements: Path) -> None:
+def install_packages(python: Path, folder: Path, requirements: Path) -> None:
+    """Make a virtual environment in an empty folder with the packages of a requirements file, by uv or pip."""
     what = f"Installing {requirements.name}"
     uv = shutil.which("uv")
     if uv:
@@ -202,11 +204,12 @@ def _pythons(wanted: tuple[int, int]) -> Iterator[Path]:
     name = f"{wanted[0]}.{wanted[1]}"
     if sys.version_info[:2] == wanted:
         yield Path(sys.executable)
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        if folder:
-            yield Path(folder) / f"python{name}"
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from sorted(pyenv.glob(f"versions/{name}*/bin/python{name}"))
+    folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    yield from (folder / f"python{name}" for folder in folders)
+    # A shim of pyenv only runs the versions that are switched on; the others are beside it.
+    shims = [folder.parent for folder in folders if folder.name == "shims"]
+    for pyenv in [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv"), *shims]:
+        yield from sorted(pyenv.glob(f"versions/{name}*/bin/python{name}"))
     uv = shutil.which("uv")
     if uv:
         found = subprocess.run([uv, "python", "find", name], capture_output=True, text=True, check=False)
@@ -251,15 +254,13 @@ def prepare_template(program: Program, cache: Cache, progress: Reporter) -> Temp
         with progress.step(f"Initialising an Odoo {release.version} database, once for this machine") as detail:
             _initialise(program, folder, detail)
 
-    entry = cache.get(name, build)
+    entry = cache.get(name, build, progress)
     return Template(entry / "dump", entry / "filestore")
 
 
 def _initialise(program: Program, folder: Path, detail: Detail) -> None:
     work = folder / "work"
     cluster = Cluster(work / "postgres", durable=False)
-    # A killed run leaves its server on a folder that is gone by now.
-    processes.stop(processes.naming([str(cluster.data)]))
     database = "template"
     try:
         server = cluster.start()

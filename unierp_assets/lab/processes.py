@@ -5,12 +5,13 @@ somebody else since is never touched.
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -134,15 +135,26 @@ def spawn(command: Sequence[str | Path], *, env: Mapping[str, str], log: Path) -
 def naming(arguments: Sequence[str]) -> list[psutil.Process]:
     """Running processes whose command line holds these arguments, one right after the other."""
     wanted = list(arguments)
-    found = []
+
+    def holds(line: list[str]) -> bool:
+        return any(line[at : at + len(wanted)] == wanted for at in range(len(line) - len(wanted) + 1))
+
+    return [process for process, line in _command_lines() if holds(line)]
+
+
+def using(folder: Path) -> list[psutil.Process]:
+    """Running processes, other than this one, whose command line names the folder or something in it."""
+    inside = re.compile(re.escape(str(folder)) + r"(/|$)")
+    found = [process for process, line in _command_lines() if any(inside.search(argument) for argument in line)]
+    return [process for process in found if process.pid != os.getpid()]
+
+
+def _command_lines() -> Iterator[tuple[psutil.Process, list[str]]]:
     for process in psutil.process_iter():
         try:
-            line = process.cmdline()
+            yield process, process.cmdline()
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-        if any(line[at : at + len(wanted)] == wanted for at in range(len(line) - len(wanted) + 1)):
-            found.append(process)
-    return found
 
 
 def leads(process: psutil.Process) -> bool:
