@@ -6,12 +6,12 @@ transaction. Does not belong here: what the rules are (``expectations/``, ``rule
 
 A row is validated when it is new or its content changed, and again when a row changed that its rules look at (the
 suite's ``looks_at`` says which): so an accepted row is stopped when what it refers to goes, and a quarantined one
-leaves by itself once its source, or what it refers to, is mended. Where nothing changed since the last time, nothing
-is done and Great Expectations is not even imported.
+leaves by itself once its source, or what it refers to, is mended. When the suite itself changed, all rows are. Where
+nothing changed since the last time, nothing is done and Great Expectations is not even imported.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from unierp_assets.entities.spec import KEY
 from unierp_assets.quality.report import EXAMPLES, Example, GateReport, RuleResult
 from unierp_assets.quality.rules import SUITES, Look, Outcome, RuleSpec, Suite, is_set, suite
 from unierp_assets.quality.validation import GateError, Unmet, validate
+from unierp_assets.warehouse.errors import WarehouseError
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
@@ -55,7 +56,7 @@ def run_gate(warehouse: Warehouse, entity_name: str, run_id: str, folder: Path =
     rules = suite(entity_name, folder)
     name = f"gate:{entity_name}"
     with warehouse.transaction() as tx:
-        changed = _top(tx, rules) > _position(tx, name)
+        changed = _top(tx, rules) > _position(tx, rules, name)
     validated = 0
     if changed:
         # Two gates of one entity would work on the same batch.
@@ -84,12 +85,9 @@ def gate_report(warehouse: Warehouse, entity_name: str, validated: int = 0, fold
     )
     with warehouse.transaction() as tx:
         by_status = tx.read(sa.select(staged.c._status, sa.func.count().label("rows")).group_by(staged.c._status))
-        warned = tx.read(
-            sa.select(sa.func.count(QUARANTINE.c.key.distinct()).label("rows")).where(
-                of_entity, QUARANTINE.c.outcome == str(Outcome.WARN)
-            )
-        ).item()
         shown = tx.read(sa.select(ranked).where(ranked.c.place <= EXAMPLES).order_by(ranked.c.rule, ranked.c.place))
+        # Without findings, which is the rule, one question less.
+        warned = 0 if shown.is_empty() else tx.read(_warned(entity_name)).item()
     statuses: dict[str, int] = dict(by_status.iter_rows())
     counts: dict[str, int] = dict(shown.select("rule", "rows").iter_rows())
     examples: dict[str, list[Example]] = {}
@@ -108,11 +106,24 @@ def gate_report(warehouse: Warehouse, entity_name: str, validated: int = 0, fold
     )
 
 
+def _warned(entity: str) -> sa.Select[Any]:
+    return (
+        sa.select(sa.func.count(QUARANTINE.c.key.distinct()).label("rows"))
+        .join(STAGING[entity], STAGING[entity].c.key == QUARANTINE.c.key)
+        .where(
+            QUARANTINE.c.entity == entity,
+            QUARANTINE.c.outcome == str(Outcome.WARN),
+            STAGING[entity].c._status == ACCEPTED,
+        )
+    )
+
+
 def _validate_changed(warehouse: Warehouse, rules: Suite, cursor: str, run_id: str) -> int:
     batch = _batch_table(rules.entity)
     with warehouse.transaction() as tx:
         top = _top(tx, rules)
-        rows = _fill(tx, rules, batch, _position(tx, cursor))
+        _refresh_statistics(tx, rules)
+        rows = _fill(tx, rules, batch, _position(tx, rules, cursor))
     with _dropped_on_failure(warehouse, batch):
         found = _find(warehouse, rules, batch) if rows else []
         with warehouse.transaction() as tx:
@@ -121,7 +132,7 @@ def _validate_changed(warehouse: Warehouse, rules: Suite, cursor: str, run_id: s
             _decide(tx, rules.entity, batch, found, run_id)
             _report_findings(tx, rules.entity, batch, found, run_id)
             _keep_merges(tx, rules.entity, batch, found, run_id)
-            tx.set_cursor(cursor, str(_top(tx, rules) if undisturbed else top))
+            tx.set_cursor(cursor, f"{_top(tx, rules) if undisturbed else top}:{rules.fingerprint}")
             tx.execute(sa.schema.DropTable(batch))
     return rows
 
@@ -133,16 +144,35 @@ Found = tuple[RuleSpec, pl.DataFrame]
 # Which rows
 
 
-def _position(tx: Transaction, cursor: str) -> int:
-    return int(tx.cursor(cursor) or 0)
+def _position(tx: Transaction, rules: Suite, cursor: str) -> int:
+    """The change number up to which rows were validated by this very suite; 0 where it was another."""
+    seq, _, fingerprint = (tx.cursor(cursor) or "0:").partition(":")
+    return int(seq) if fingerprint == rules.fingerprint else 0
 
 
 def _top(tx: Transaction, rules: Suite) -> int:
     """The latest change number of the entity and of everything its rules look at."""
-    entities = {rules.entity, *(look.entity for look in rules.looks_at)}
-    tops = [sa.select(sa.func.max(STAGING[entity].c._seq)).scalar_subquery() for entity in sorted(entities)]
+    tops = [sa.select(sa.func.max(STAGING[entity].c._seq)).scalar_subquery() for entity in _read_by(rules)]
     latest: int = tx.read(sa.select(sa.func.coalesce(sa.func.greatest(*tops), 0, type_=sa.BigInteger))).item()
     return latest
+
+
+def _read_by(rules: Suite) -> list[str]:
+    return sorted({rules.entity, *(look.entity for look in rules.looks_at)})
+
+
+def _refresh_statistics(tx: Transaction, rules: Suite) -> None:
+    """Statistics of the tables that have doubled since they were last gathered.
+
+    The server gathers them by itself, but up to minutes later; until then it takes a table that was just filled for
+    an empty one, and a join over it for hours.
+    """
+    outgrown = sa.text(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'staging'::regnamespace AND relname = ANY(:names) "
+        "AND pg_relation_size(oid) > greatest(2 * relpages::bigint, 8) * current_setting('block_size')::int"
+    ).bindparams(sa.bindparam("names", _read_by(rules), type_=sa.ARRAY(sa.Text)))
+    for name in tx.read(outgrown.columns(sa.column("relname", sa.Text)))["relname"]:
+        tx.execute(sa.text(f"ANALYZE {STAGING[name].fullname}"))
 
 
 def _batch_table(entity: str) -> sa.Table:
@@ -191,10 +221,14 @@ def _concerned(rules: Suite, cursor: int) -> Iterator[sa.Select[Any]]:
         if look.column is None or look.matches is None:
             yield accepted.where(change)
             continue
-        ours: Any = staged.c[look.matches]
+        ours: sa.ColumnElement[str] = staged.c[look.matches]
+        rows: sa.FromClause = staged
         if is_set(rules.entity, look.matches):
-            ours = sa.func.unnest(sa.func.string_to_array(ours, ",")).column_valued(f"of_{look.matches}")
-        yield accepted.where(ours == other.c[look.column], _changed(look, other, cursor))
+            members = sa.func.unnest(sa.func.string_to_array(ours, ",")).table_valued("member")
+            members = members.render_derived(name="members")
+            ours = members.c.member
+            rows = rows.join(members, sa.true())
+        yield accepted.select_from(rows.join(other, ours == other.c[look.column])).where(_changed(look, other, cursor))
 
 
 def _changed(look: Look, other: sa.FromClause, cursor: int) -> sa.ColumnElement[bool]:
@@ -211,7 +245,8 @@ def _dropped_on_failure(warehouse: Warehouse, batch: sa.Table) -> Iterator[None]
     try:
         yield
     except BaseException:
-        with warehouse.transaction() as tx:
+        # Where the warehouse is gone, the next run drops it; what went wrong first is what is told.
+        with suppress(WarehouseError), warehouse.transaction() as tx:
             tx.execute(sa.schema.DropTable(batch, if_exists=True))
         raise
 

@@ -5,6 +5,7 @@ here: Great Expectations, which takes seconds to import (``validation.py``), and
 checks are declared from this module while definitions load.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Set
@@ -99,10 +100,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Suite:
-    """A checked suite. ``expectations`` are the configurations as the file has them, in the order of ``rules``."""
+    """A checked suite. ``expectations`` are the configurations as the file has them, in the order of ``rules``.
+
+    ``fingerprint`` changes with the file.
+    """
 
     entity: str
     path: Path
+    fingerprint: str
     rules: tuple[RuleSpec, ...]
     looks_at: tuple[Look, ...]
     expectations: tuple[Mapping[str, Any], ...]
@@ -133,14 +138,15 @@ def suite(entity: str, folder: Path = SUITES) -> Suite:
             f"There is no entity {entity!r}; {path.name} should be named after one of {', '.join(ENTITIES)}."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        source = path.read_bytes()
+        content = json.loads(source)
     except FileNotFoundError:
         raise SuiteError(
             f"The entity {entity} has no suite: add {path.name} to {folder.name}/. Nothing of it is loaded without."
         ) from None
     except ValueError as error:
         raise SuiteError(f"{path.name} is not valid JSON: {error}.") from None
-    return _checked(ENTITIES[entity], path, content)
+    return _checked(ENTITIES[entity], path, hashlib.sha256(source).hexdigest()[:16], content)
 
 
 def suite_rules(entity: str, folder: Path = SUITES) -> list[RuleSpec]:
@@ -148,7 +154,7 @@ def suite_rules(entity: str, folder: Path = SUITES) -> list[RuleSpec]:
     return list(suite(entity, folder).rules)
 
 
-def _checked(entity: Entity, path: Path, content: Any) -> Suite:
+def _checked(entity: Entity, path: Path, fingerprint: str, content: Any) -> Suite:
     _only(path, "the suite", content, _SUITE_KEYS, required={"name", "expectations"})
     if content["name"] != entity.name:
         raise SuiteError(f"{path.name}: the suite is named {content['name']!r}; name it {entity.name!r}.")
@@ -163,7 +169,8 @@ def _checked(entity: Entity, path: Path, content: Any) -> Suite:
     if doubles:
         raise SuiteError(f"{path.name}: rule names are unique within a suite; rename one of {', '.join(doubles)}.")
     looks = tuple(_look(entity, path, item) for item in meta.get("looks_at", []))
-    return Suite(entity.name, path, rules, looks, tuple(expectations))
+    _check_reads(path, rules, expectations, {look.entity for look in looks})
+    return Suite(entity.name, path, fingerprint, rules, looks, tuple(expectations))
 
 
 def _rule(entity: Entity, path: Path, number: int, item: Any) -> RuleSpec:
@@ -216,6 +223,17 @@ def _check_kwargs(entity: Entity, path: Path, where: str, type_: str, kwargs: An
             f"{path.name}: the query of {where} has a JOIN or a second {{batch}}, for which Great Expectations renders "
             "{batch} in another way; list the tables with commas, or use EXISTS, and refer to `batch`."
         )
+
+
+def _check_reads(path: Path, rules: Iterable[RuleSpec], expectations: Iterable[Any], seen: Set[str]) -> None:
+    for rule, item in zip(rules, expectations, strict=True):
+        query = str(item["kwargs"].get("unexpected_rows_query", ""))
+        unseen = sorted(set(re.findall(r"\bstaging\.(\w+)", query)) - seen)
+        if unseen:
+            raise SuiteError(
+                f"{path.name}: the query of the rule {rule.name} reads {', '.join(unseen)}, so a change there may "
+                "change what it finds; name it in `looks_at`, or rows are not validated again."
+            )
 
 
 def _check_columns(entity: Entity, path: Path, where: str, columns: Iterable[str]) -> None:

@@ -132,7 +132,8 @@ def expectation_suite(suite: Suite) -> Any:
 @lru_cache
 def _great_expectations() -> Any:
     with _lock:
-        os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read while it is imported: nothing is sent to anybody
+        # Versions that have analytics read this while they are imported: nothing is sent to anybody.
+        os.environ["GX_ANALYTICS_ENABLED"] = "false"
         for name in _DEFERRED:
             _defer(name)
         import great_expectations
@@ -141,16 +142,17 @@ def _great_expectations() -> Any:
 
 
 def _defer(name: str) -> None:
-    """Lets a module be imported at its first use instead of at its mention."""
-    if name in sys.modules:
-        return
-    spec = importlib.util.find_spec(name)
+    """Lets a module of a package be imported at its first use instead of at its mention."""
+    spec = None if name in sys.modules else importlib.util.find_spec(name)
     if spec is None or spec.loader is None:
         return
     loader = spec.loader = importlib.util.LazyLoader(spec.loader)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     loader.exec_module(module)
+    package, _, submodule = name.rpartition(".")
+    # `from package import submodule` would otherwise look into the module's spec, and that is a use.
+    setattr(sys.modules[package], submodule, module)
 
 
 @lru_cache
