@@ -1,0 +1,123 @@
+"""A small dirty shop, a warehouse and a real Odoo, for the tests of the sync: what several of them begin with."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from unierp_assets.demo import FaultCount, count_faults, planted_faults
+from unierp_assets.lab.postgres import PostgresServer, drop_database, ensure_database
+from unierp_assets.odoo import OdooSession
+from unierp_assets.storefront.sample import make_sample, write_sample
+from unierp_assets.storefront.sql import SqlStorefront
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.pipeline import Pipeline, Summary, new_run_id
+from unierp_assets.warehouse.store import Warehouse
+
+if TYPE_CHECKING:
+    from conftest import OdooDatabase, RunningOdoo
+
+
+@dataclass
+class World:
+    """The three systems and shortcuts to look into them."""
+
+    odoo: "OdooDatabase"
+    postgres: PostgresServer
+    shop_name: str
+    warehouse_name: str
+    warehouse: Warehouse
+    storefront: SqlStorefront
+    session: OdooSession
+
+    def context(self) -> SyncContext:
+        return SyncContext(self.warehouse, self.storefront, self.session, new_run_id())
+
+    def sync(self, domain: str | None = None) -> Summary:
+        self.warehouse.upgrade()
+        return Pipeline(self.context(), domain).sync()
+
+    def preview(self) -> pl.DataFrame:
+        return Pipeline(self.context()).preview()
+
+    def shop(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Runs a statement in the shop's schema; the rows it returns, if any."""
+        return self._run(self.shop_name, statement, values, "shop")
+
+    def warehouse_rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._run(self.warehouse_name, statement, values, "public")
+
+    def odoo_rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Runs a statement in Odoo's own database, past its API."""
+        return self._run(self.odoo.db, statement, values, "public")
+
+    def _run(self, database: str, statement: str, values: tuple[Any, ...], path: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.postgres.url(database)) as connection:
+            connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(path)))
+            cursor = connection.execute(statement.encode(), values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def odoo_id(self, entity: str, key: object) -> int:
+        """The record in Odoo that is bound to a key."""
+        found = self.warehouse_rows(
+            "SELECT odoo_id FROM sync.bindings WHERE entity = %s AND key = %s", entity, str(key)
+        )
+        return int(found[0][0])
+
+    def faults(self) -> list[FaultCount]:
+        return count_faults(self.warehouse, planted_faults(self.postgres.url(self.shop_name), "shop"))
+
+    def lose_the_warehouse(self) -> None:
+        """Drops the warehouse's database, as if its disk had died."""
+        self.warehouse.close()
+        drop_database(self.postgres, self.warehouse_name)
+
+    def duplicates(self) -> dict[str, list[tuple[Any, ...]]]:
+        """What exists twice in Odoo though it must not: by kind, empty lists where all is well."""
+        questions = {
+            "external ids": "SELECT module, name FROM ir_model_data WHERE module = 'unierp' "
+            "GROUP BY 1, 2 HAVING count(*) > 1",
+            "orders": "SELECT client_order_ref FROM sale_order WHERE client_order_ref IS NOT NULL "
+            "GROUP BY 1 HAVING count(*) > 1",
+            "customers": "SELECT lower(email) FROM res_partner WHERE parent_id IS NULL AND email IS NOT NULL "
+            "AND id IN (SELECT res_id FROM ir_model_data WHERE module = 'unierp' AND model = 'res.partner') "
+            "GROUP BY 1 HAVING count(*) > 1",
+            "invoices": "SELECT ref FROM account_move WHERE move_type = 'out_invoice' AND state <> 'cancel' "
+            "AND ref IS NOT NULL GROUP BY 1 HAVING count(*) > 1",
+        }
+        return {kind: self.odoo_rows(question) for kind, question in questions.items()}
+
+
+@contextmanager
+def make_world(
+    odoo: "RunningOdoo", postgres: PostgresServer, *, size: tuple[int, int, int], seed: int = 7
+) -> Iterator[World]:
+    """A fresh world with a sample shop of (products, customers, orders)."""
+    token = secrets.token_hex(4)
+    shop_name, warehouse_name = f"shop_{token}", f"warehouse_{token}"
+    shop_url = ensure_database(postgres, shop_name)
+    write_sample(shop_url, make_sample(*size, seed))
+    database = odoo.fresh_database()
+    world = World(
+        database,
+        postgres,
+        shop_name,
+        warehouse_name,
+        Warehouse(postgres.url(warehouse_name)),
+        SqlStorefront(shop_url),
+        OdooSession(database.url, database.db, database.login, database.password),
+    )
+    try:
+        yield world
+    finally:
+        world.session.close()
+        world.storefront.close()
+        world.warehouse.close()
+        for name in (shop_name, warehouse_name):
+            drop_database(postgres, name)
+        odoo.drop_database(database.db)
