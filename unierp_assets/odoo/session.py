@@ -7,7 +7,7 @@ Everything that is true of every call belongs here (context, pool, retry rules, 
 import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -69,12 +69,14 @@ class Counters:
         self.writes = 0
         self.seconds = 0.0
         self.by_method: Counter[str] = Counter()
+        self.seconds_of: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
     def add(self, model: str, method: str, seconds: float, *, write: bool) -> None:
         with self._lock:
             self.seconds += seconds
             self.by_method[f"{model}.{method}"] += 1
+            self.seconds_of[f"{model}.{method}"] += seconds
             if write:
                 self.writes += 1
             else:
