@@ -27,6 +27,7 @@ class Owner(StrEnum):
     CUSTOMERS = "team:customer-service"
     ORDERS = "team:sales"
     FINANCE = "team:accounting"
+    BINDINGS = "team:data-engineering"
     RECONCILIATION = "team:data-engineering"
     REPORTING = "team:analytics"
 

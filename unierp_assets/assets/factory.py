@@ -75,7 +75,9 @@ def landing_storefront(table: str) -> dg.AssetsDefinition:
     """Reads what changed in a table of the shop."""
     landing = LANDING_STOREFRONT[table]
 
-    spec = of_table(key(Layer.LANDING_STOREFRONT, table), DOMAIN_OF_TABLE[table], landing, ["postgres"])
+    spec = of_table(
+        key(Layer.LANDING_STOREFRONT, table), DOMAIN_OF_TABLE[table], landing, ["storefront", "landing", "postgres"]
+    )
 
     @dg.multi_asset(name=op_name(spec), specs=[spec])
     def compute(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
@@ -95,7 +97,7 @@ def staging(entity: Entity) -> dg.AssetsDefinition:
         key(Layer.STAGING, entity.name),
         entity.domain,
         staged,
-        ["postgres", "polars"],
+        ["staging", "polars", "postgres"],
         deps=[key(Layer.LANDING_STOREFRONT, table) for table in tables_of((entity,))],
     )
 
@@ -130,11 +132,20 @@ def gate(entity: Entity) -> dg.AssetChecksDefinition:
         for rule in suite_rules(entity.name)
     ]
 
-    @dg.multi_asset_check(name=f"gate_{entity.name}", specs=specs, op_tags={"dagster/kind/greatexpectations": ""})
+    @dg.multi_asset_check(
+        name=f"gate_{entity.name}",
+        specs=specs,
+        # The gate always runs as a whole; a person may still ask for the result of one rule.
+        can_subset=True,
+        op_tags={"dagster/kind/greatexpectations": ""},
+    )
     def compute(context: dg.AssetCheckExecutionContext, engine: EngineResource) -> Iterator[dg.AssetCheckResult]:
         with step(context, engine) as work:
             report = pass_gates(work, entity)
+        wanted = {selected.name for selected in context.selected_asset_check_keys}
         for name, result in check_metadata(report).items():
+            if name not in wanted:
+                continue
             metadata = dict(result["metadata"])
             metadata["examples"] = examples(metadata["examples"], (KEY, "value"))
             yield dg.AssetCheckResult(
@@ -176,7 +187,7 @@ def landing_unierp(entity: Entity) -> dg.AssetsDefinition:
         key(Layer.LANDING_UNIERP, entity.name),
         entity.domain,
         landing,
-        ["odoo", "postgres"],
+        ["odoo", "landing", "postgres"],
         # Where a quantity is stocked UniERP does not say by an id of ours: the staged rows do.
         deps=[BINDINGS, *([key(Layer.STAGING, entity.name)] if entity.name == "stock_levels" else [])],
     )
@@ -197,7 +208,7 @@ def unierp(entity: Entity) -> dg.AssetsDefinition:
         key(Layer.UNIERP, entity.name),
         entity.domain,
         f"{entity.description} As written to UniERP.",
-        ["odoo"],
+        ["odoo", "load"],
         deps=load_deps(entity),
         columns=columns_in_unierp(entity),
         metadata={"model": entity.model},
@@ -212,7 +223,7 @@ def storefront(entity: Entity) -> dg.AssetsDefinition:
         key(Layer.STOREFRONT, entity.name),
         entity.domain,
         f"{entity.description} As written back to the shop: {', '.join(field.name for field in back)}.",
-        ["postgres"],
+        ["storefront", "load"],
         deps=[READ_BACK, key(Layer.UNIERP, entity.name)],
         columns=[dg.TableColumn(field.name, field.kind.value, field.comment) for field in back],
     )
@@ -342,7 +353,7 @@ def report(
     """
 
     spec = of_table(
-        key(Layer.REPORTING, table.name), group, table, ["postgres", "sql"], deps=[*made_of, *REPORTS_AFTER]
+        key(Layer.REPORTING, table.name), group, table, ["report", "postgres"], deps=[*made_of, *REPORTS_AFTER]
     )
 
     @dg.multi_asset(name=op_name(spec), specs=[spec], check_specs=check_specs)

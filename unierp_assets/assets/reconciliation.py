@@ -29,7 +29,8 @@ GROUP = "reconciliation"
 _CURSOR = "read_back"
 
 
-_BINDINGS = of_table(BINDINGS, GROUP, BINDINGS_TABLE, ["odoo", "postgres"])
+# A group of its own: it comes before everything that this module is otherwise about.
+_BINDINGS = of_table(BINDINGS, BINDINGS_TABLE.name, BINDINGS_TABLE, ["odoo", "postgres"])
 _READ_BACK = described(
     READ_BACK,
     GROUP,

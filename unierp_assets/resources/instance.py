@@ -1,0 +1,211 @@
+"""Dagster's own instance on the lab: where it keeps its records, and its web page, daemon and code server together.
+
+Belongs here: ``DAGSTER_HOME`` and the processes of ``unierp ui``. Does not belong here: what Dagster runs. The files
+are written anew at every start; secrets are in none of them, but in the environment of the processes.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+import psutil
+
+from unierp_assets.lab.processes import HOST, free_port, is_free, spawn, stop
+
+if TYPE_CHECKING:
+    from unierp_assets.lab.services import Services
+    from unierp_assets.settings import Settings
+
+STORAGE_VARIABLE = "UNIERP_DAGSTER_URL"
+START_SECONDS = 120
+"""How long the web page may take to answer."""
+STOP_SECONDS = 60
+
+_INSTANCE = """\
+# Written by `unierp ui` at every start: changes are lost. A deployment brings a file of its own.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+{storage}
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  # What a cancelled or killed run held is given back.
+  free_slots_after_run_end_seconds: 60
+  poll_interval_seconds: 30
+concurrency:
+  runs:
+    max_concurrent_runs: 4
+  # Steps that write to a system are in the pool of its name. One run at a time may write to each; the others wait in
+  # the queue, where they cost nothing.
+  pools:
+    granularity: run
+    default_limit: 1
+retention:
+  schedule:
+    purge_after_days: 30
+  sensor:
+    purge_after_days:
+      skipped: 2
+      failure: 30
+      success: 30
+"""
+
+_POSTGRES = f"""\
+storage:
+  postgres:
+    postgres_url:
+      env: {STORAGE_VARIABLE}
+"""
+
+_DAGSTER = """\
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("dagster", run_name="__main__", alter_sys=True)
+"""
+"""Runs Dagster's command. All its processes stop by what they do at SIGINT, which they inherit: a shell lets what it
+starts in the background ignore it, and then nothing could stop them but force."""
+
+_WORKSPACE = """\
+load_from:
+  - python_module:
+      module_name: unierp_assets.definitions
+      location_name: unierp_assets
+"""
+
+
+def prepare_dagster_home(settings: "Settings", services: "Services") -> dict[str, str]:
+    """Writes ``dagster.yaml`` and ``workspace.yaml`` to ``<home>/dagster``; returns the environment that Dagster's
+    processes need beyond the present one.
+
+    Dagster's records are kept in the lab's PostgreSQL, or in files of that folder where the lab runs none. The
+    addresses of all systems are passed on, so that every process works with those the caller resolved.
+    """
+    home = settings.home.expanduser().resolve()
+    folder = dagster_home(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dagster.yaml").write_text(
+        _INSTANCE.format(storage=_POSTGRES if services.dagster_url else "# Records are kept in files of this folder.")
+    )
+    (folder / "workspace.yaml").write_text(_WORKSPACE)
+    environment = {
+        "DAGSTER_HOME": str(folder),
+        "UNIERP_HOME": str(home),
+        "UNIERP_ODOO_URL": services.odoo_url,
+        "UNIERP_ODOO_DB": services.odoo_db,
+        "UNIERP_ODOO_LOGIN": services.odoo_login,
+        "UNIERP_ODOO_PASSWORD": services.odoo_password.get_secret_value(),
+        "UNIERP_WAREHOUSE_URL": services.warehouse_url.get_secret_value(),
+        "UNIERP_STOREFRONT_URL": services.storefront_url.get_secret_value(),
+    }
+    if services.dagster_url:
+        environment[STORAGE_VARIABLE] = _for_dagster(services.dagster_url.get_secret_value())
+    return environment
+
+
+def dagster_home(settings: "Settings") -> Path:
+    """The folder of Dagster's own files."""
+    return settings.home.expanduser().resolve() / "dagster"
+
+
+def _for_dagster(url: str) -> str:
+    """The address with the driver that Dagster's storage speaks, whatever SQLAlchemy takes for its default."""
+    from sqlalchemy import make_url
+
+    return make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+class DagsterProcesses:
+    """Dagster's web page, daemon and code server of one ``DAGSTER_HOME``, started and stopped together."""
+
+    def __init__(self, home: Path, environment: Mapping[str, str], port: int) -> None:
+        self.url = f"http://{HOST}:{port}"
+        self.log = home / "ui.log"
+        command = [
+            sys.executable, "-c", _DAGSTER, "dev", "--workspace", str(home / "workspace.yaml"),
+            "--host", HOST, "--port", str(port), "--log-level", "warning",
+        ]  # fmt: skip
+        self.log.unlink(missing_ok=True)
+        # In a session of its own: Ctrl-C reaches us alone, and we end them in order.
+        self._process: subprocess.Popen[bytes] = spawn(command, env={**os.environ, **environment}, log=self.log)
+
+    def wait_until_ready(self, seconds: float = START_SECONDS) -> bool:
+        """Whether the page came to answer within the time; False also when a process ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.is_alive():
+            if self._answers():
+                return True
+            time.sleep(0.5)
+        return False
+
+    def is_alive(self) -> bool:
+        """Whether the processes run."""
+        return self._process.poll() is None
+
+    def wait(self) -> int:
+        """Waits until they end by themselves; their exit code."""
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Ends them, and the runs they have started."""
+        try:
+            leader = psutil.Process(self._process.pid)
+            children = leader.children(recursive=True)
+        except psutil.NoSuchProcess:
+            children = []
+        if self.is_alive():
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        stop([child for child in children if child.is_running()], patience=5)
+
+    def _answers(self) -> bool:
+        # Never through a proxy: it is this machine.
+        try:
+            with build_opener(ProxyHandler({})).open(f"{self.url}/server_info", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            return False
+
+
+def run_ui(settings: "Settings", services: "Services", port: int = 3000) -> int:
+    """Opens Dagster on these services until Ctrl-C; returns the exit code. A taken port is replaced by a free one."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    environment = prepare_dagster_home(settings, services)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    chosen = port if is_free(port) else free_port()
+    if chosen != port:
+        console.print(f"Port {port} is taken; using {chosen}.")
+    dagster = DagsterProcesses(dagster_home(settings), environment, chosen)
+    # Also where they were ignored: a shell does that to what it starts in the background.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with console.status("Starting Dagster ..."):
+            ready = dagster.wait_until_ready()
+        if not ready:
+            console.print(f"Dagster did not start. What it said is in {dagster.log}", style="red", soft_wrap=True)
+            return 1
+        console.print(f"Dagster: [link={dagster.url}]{dagster.url}[/link] (Ctrl-C stops it)", soft_wrap=True)
+        console.print(f"UniERP:  {services.odoo_url} (log in as {services.odoo_login})", soft_wrap=True)
+        console.print(f"Log:     {dagster.log}", soft_wrap=True, style="dim")
+        return dagster.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        with console.status("Stopping Dagster ..."):
+            dagster.close()
