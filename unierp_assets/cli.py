@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ import typer
 if TYPE_CHECKING:
     from unierp_assets.lab.odoo import OdooVersion
     from unierp_assets.sync.pipeline import Summary
+    from unierp_assets.sync.reports import Reconciliation
     from unierp_assets.wiring import Systems
 
 app = typer.Typer(
@@ -243,7 +245,7 @@ def reconcile(
             }
         )
     else:
-        display.table("Reconciliation", agreed.by_entity.columns, agreed.by_entity.rows())
+        _show_reconciliation(agreed)
         display.table("Differences", differences.columns, differences.rows())
     if agreed.differences:
         raise typer.Exit(1)
@@ -447,35 +449,55 @@ def _show_summary(systems: "Systems", summary: "Summary") -> None:
     from unierp_assets import display
     from unierp_assets.sync.reports import reconciliation
 
+    # What hardly ever happens is a column only when it did, so that the rest fits on a terminal of usual width.
+    rare = [name for name in ("conflicts", "failed") if any(getattr(c, name) for c in summary.entities.values())]
+    columns = ["extracted", "quarantined", "created", "updated", "unchanged", "held", *rare]
     display.table(
         "Sync",
-        ["entity", "extracted", "quarantined", "created", "updated", "unchanged", "held", "conflicts", "failed"],
-        [
-            [name, c.extracted, c.quarantined, c.created, c.updated, c.unchanged, c.held, c.conflicts, c.failed]
-            for name, c in summary.entities.items()
-        ],
+        ["entity", *columns],
+        [[name, *(getattr(counts, column) for column in columns)] for name, counts in summary.entities.items()],
         caption=f"{summary.seconds:.1f} s, {summary.odoo_reads} reads and {summary.odoo_writes} writes in UniERP",
     )
-    agreed = reconciliation(systems.warehouse, summary.entities)
+    _show_reconciliation(reconciliation(systems.warehouse, summary.entities))
+
+
+def _show_reconciliation(agreed: "Reconciliation") -> None:
+    from unierp_assets import display
+
     display.table(
         "Reconciliation",
-        agreed.by_entity.columns,
-        agreed.by_entity.rows(),
-        caption=f"{agreed.differences} differences, accuracy {agreed.accuracy} %",
+        ["entity", "shop", "UniERP", "matched", "missing", "surplus", "differing", "held", "accuracy %"],
+        [
+            [
+                *(row[name] for name in ("entity", "shop_count", "unierp_count", "matched", "missing", "surplus")),
+                *(row["differing"], row["held"], _short(row["accuracy_percent"])),
+            ]
+            for row in agreed.by_entity.iter_rows(named=True)
+        ],
+        caption=f"{_number(agreed.differences, 'difference')}, accuracy {_short(agreed.accuracy)} %",
     )
+
+
+def _short(value: Decimal) -> Decimal:
+    """The same without zeros at its end."""
+    return Decimal(f"{value.normalize():f}")
 
 
 def _exit_by(summary: "Summary") -> None:
     if summary.failed:
-        _fail(f"{summary.failed} records were refused by UniERP; see `unierp quarantine`.")
+        _fail(f"{_number(summary.failed, 'record')} refused by UniERP; see `unierp quarantine`.")
     if summary.differences:
-        _fail(f"The systems differ in {summary.differences} places; see `unierp reconcile`.")
+        _fail(f"{_number(summary.differences, 'difference')} between the systems; see `unierp reconcile`.")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _fail(message: str) -> None:
     from unierp_assets import display
 
-    display.err.print(f"[bold red]Error:[/] {message}", highlight=False)
+    display.error(message)
     raise typer.Exit(1)
 
 
@@ -506,19 +528,16 @@ def main() -> None:
     except Exception as error:  # the last place where anything can be told to the person
         if os.environ.get("UNIERP_DEBUG"):
             raise
-        text = _sentence(error)
-        display.err.print(f"[bold red]Error:[/] {text}", highlight=False, markup=True)
+        display.error(_sentence(error))
         sys.exit(1)
 
 
 def _sentence(error: Exception) -> str:
-    from rich.markup import escape
-
     if isinstance(error, _expected()):
         message: Any = error.args[0] if isinstance(error, KeyError) and error.args else error
-        return escape(str(message))
+        return str(message)
     kind = type(error).__name__
-    return escape(f"{kind}: {error}. This is a fault of the program; UNIERP_DEBUG=1 shows where it happened.")
+    return f"{kind}: {error}. This is a fault of the program; UNIERP_DEBUG=1 shows where it happened."
 
 
 if __name__ == "__main__":

@@ -1,17 +1,31 @@
 """How things look on a terminal: tables, the progress of a run, sentences for errors. No logic belongs here."""
 
 import json
+import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-out = Console()
+# A file or a pipe has no width of its own: wide enough for every table then.
+out = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 140)
 err = Console(stderr=True)
+
+_NO_LIMIT = 10_000
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def error(message: str) -> None:
+    """What went wrong, on standard error, in one line however long: a line that is broken is not found in a log."""
+    err.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -20,18 +34,32 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str | None = None) -> None:
-    """A table; columns whose values are numbers are set right. An empty one is only its title and a dash."""
+    """A table; columns whose values are numbers are set right. An empty one is only its title."""
     listed = [list(row) for row in rows]
     if not listed:
         out.print(f"[bold]{title}[/]: none")
         return
-    shown = Table(title=title, title_justify="left", caption=caption, caption_justify="left", title_style="bold")
+    shown = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for number, column in enumerate(columns):
         numeric = all(_is_number(row[number]) for row in listed)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=number == 0)
     for row in listed:
         shown.add_row(*("" if value is None else _cell(value) for value in row))
+    if Measurement.get(out, out.options.update_width(_NO_LIMIT), shown).maximum > out.width:
+        # Every character between the columns is one that a word lacks.
+        shown.padding = 0
     out.print(shown)
+    out.print()
 
 
 def _is_number(value: Any) -> bool:
@@ -45,7 +73,8 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return "[dim]0[/]" if value == 0 else f"{value:,}"
-    return str(value).replace("[", r"\[")
+    # Values come from a shop: its control characters are shown, not obeyed.
+    return escape(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(value)))
 
 
 @contextmanager
