@@ -296,12 +296,22 @@ def test_an_order_keeps_its_articles_though_the_shop_no_longer_has_them(shop: Wa
 
 def test_an_order_keeps_its_customer_though_the_shop_no_longer_has_him(shop: Warehouse) -> None:
     with shop.transaction() as tx:
-        for entity, key in (("customers", "2"), ("addresses", "2")):
-            tx.execute(sa.insert(BINDINGS).values(entity=entity, key=key, model="res.partner", odoo_id=int(key)))
+        tx.execute(sa.insert(BINDINGS).values(entity="customers", key="2", model="res.partner", odoo_id=2))
     withdraw(shop, "customers", "1", "2")
-    withdraw(shop, "addresses", "1", "2")
     gate_all(shop)
+    # UniERP knows customer 2, whose address stays with him.
+    assert found(shop, "addresses") == {("addresses", "1"): {"address_of_missing_customer"}}
     assert found(shop, "orders") == {("orders", "1"): {"order_of_missing_customer", "order_of_missing_address"}}
+
+
+def test_an_order_keeps_its_currency_though_the_shop_sells_in_it_no_longer(shop: Warehouse) -> None:
+    with shop.transaction() as tx:
+        tx.execute(sa.insert(BINDINGS).values(entity="price_lists", key="EUR", model="product.pricelist", odoo_id=2))
+    withdraw(shop, "price_lists", "EUR")
+    run_gate(shop, "price_lists", "second")
+    run_gate(shop, "prices", "second")
+    run_gate(shop, "orders", "second")
+    assert found(shop) == {("prices", key): {"unknown_currency"} for key in ("1", "2", "3")}
 
 
 def test_what_the_shop_no_longer_has_is_no_longer_reported(shop: Warehouse) -> None:
