@@ -16,6 +16,9 @@ from unierp_assets.lab.postgres import PostgresServer
 if TYPE_CHECKING:
     from conftest import RunningOdoo
 
+# What is printed does not depend on the version; what is done is proven on both in test_sync.py.
+pytestmark = pytest.mark.parametrize("odoo_server", ["19"], indirect=True, ids=["odoo19"], scope="session")
+
 COUNTS = {"extracted", "quarantined", "created", "updated", "unchanged", "held", "conflicts", "failed"}
 
 
