@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -77,11 +77,27 @@ def _cell(value: Any) -> str:
     return escape(_CONTROL.sub(lambda found: repr(found.group())[1:-1], str(value)))
 
 
+def _in_lines() -> Callable[[str, str], None]:
+    """A listener for logs: a line when something else begins, and for everything that is written."""
+    last = ""
+
+    def on_step(phase: str, subject: str) -> None:
+        nonlocal last
+        if phase != last or phase in ("create", "update"):
+            err.print(f"{phase} {subject} ...".replace("_", " "), highlight=False)
+        last = phase
+
+    return on_step
+
+
 @contextmanager
 def run_progress(total: int, *, enabled: bool) -> Iterator[Any]:
     """A progress bar over the steps of a run; yields the listener to give to the engine."""
     if not enabled:
         yield lambda phase, subject: None
+        return
+    if not err.is_terminal:
+        yield _in_lines()
         return
     progress = Progress(
         SpinnerColumn(),
