@@ -24,13 +24,14 @@ from unierp_assets.assets.keys import (
     writes_storefront,
 )
 from unierp_assets.assets.steps import Step, step
-from unierp_assets.entities import entities_of
+from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.odoo.links import list_url, record_url
-from unierp_assets.quality import GateReport, Severity, check_metadata, run_gate, suite_rules
+from unierp_assets.quality import GateReport, Severity, check_metadata, suite_rules
 from unierp_assets.resources import EngineResource
 from unierp_assets.sync.apply import Applied
 from unierp_assets.sync.extract import extract
+from unierp_assets.sync.pipeline import gate as run_the_gate
 from unierp_assets.sync.pipeline import load_entity, pull_entity, refresh_storefront, tables_of
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
@@ -166,17 +167,16 @@ def _said(result: dict[str, Any]) -> str:
     if result["passed"]:
         return str(result["description"])
     count = result["metadata"]["unexpected_count"]
-    return f"{count} {'row does' if count == 1 else 'rows do'} not: {result['description']}"
+    return f"{count} {'row does' if count == 1 else 'rows do'} not meet the rule: {result['description']}"
 
 
 def pass_gates(work: Step, entity: Entity) -> GateReport:
     """Runs the entity's gate, and before it those that decide first; returns the entity's report."""
     for name in gated_with(entity):
-        report = run_gate(work.warehouse, name, work.engine.run_id)
-        if name == entity.name:
-            found = report
-    work.counts.setdefault(entity.name, {})["quarantined"] = found.quarantined
-    return found
+        report = run_the_gate(work.engine, ENTITIES[name])
+    # The entity's own gate is the last of them.
+    work.counts.setdefault(entity.name, {})["quarantined"] = report.quarantined
+    return report
 
 
 def landing_unierp(entity: Entity) -> dg.AssetsDefinition:
