@@ -77,6 +77,7 @@ def apply(context: SyncContext, plan: Plan) -> Applied:
     if plan.creates.height:
         context.on_step("create", plan.entity.name)
         created = applier.create()
+    context.on_step("agree", plan.entity.name)
     with context.warehouse.transaction() as tx:
         applied = _agree(context, tx, plan, created, updated, withdrawn)
     if applied.interruption:
@@ -116,14 +117,15 @@ def _agree(
         tx.insert(LEDGER, entries.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
     conflicts = plan.merged.conflicts
     tx.insert(CONFLICTS, conflicts.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
-    interrupted = next((result.error for result in [*created, *updated, *withdrawn] if result.interrupted), None)
+    results = [*created, *updated, *withdrawn]
+    interrupted = {result.key: result.error for result in results if result.interrupted}
     waiting = pl.concat(
         [
             plan.waiting,
             pl.DataFrame(
                 [
                     (result.key, result.state, result.reason)
-                    for result in [*created, *updated, *withdrawn]
+                    for result in results
                     if result.state != DONE and not result.interrupted
                 ],
                 schema=WAITING,
@@ -131,8 +133,9 @@ def _agree(
             ),
         ]
     )
-    compared = {*made, *changed, *gone, *plan.merged.agreed[KEY].to_list(), *plan.keys}
-    set_pending(tx, entity.name, run_id, sorted(compared - set(waiting[KEY].to_list())), waiting)
+    # What was interrupted stays as pending as it was: it may be remembered nowhere else.
+    settled = set(plan.keys) - set(waiting[KEY].to_list()) - set(interrupted)
+    set_pending(tx, entity.name, run_id, sorted(settled), waiting)
     return Applied(
         created=len(made),
         updated=len(changed) + len(gone),
@@ -140,7 +143,7 @@ def _agree(
         failed=waiting.filter(pl.col("state") == FAILED).height,
         conflicts=conflicts.height,
         wrote_storefront=bool(plan.updates.filter(pl.col(TO_STOREFRONT).list.len() > 0).height),
-        interruption=interrupted,
+        interruption=next(iter(interrupted.values()), None),
     )
 
 

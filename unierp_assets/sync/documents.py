@@ -189,6 +189,7 @@ class Orders(Applier):
                 cancel[id_] = key
             else:
                 results.append(Result(key, id_))
+        self.context.on_step("confirm", self.entity.name)
         outcomes = confirm_orders(self.session, list(confirm), dates=dates) + cancel_orders(self.session, list(cancel))
         by_id = confirm | cancel
         return results + [
@@ -282,6 +283,7 @@ class Invoices(Applier):
         return self._post(ids)
 
     def _post(self, ids: Mapping[int, str]) -> list[Result]:
+        self.context.on_step("post", self.entity.name)
         return [Result.of(ids[outcome.key], outcome) for outcome in post_invoices(self.session, list(ids))]
 
     def _book_taxes(self) -> None:

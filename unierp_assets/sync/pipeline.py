@@ -3,6 +3,7 @@
 The command line calls it as a whole; Dagster's assets call the same steps one by one.
 """
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
-from unierp_assets.quality import GATE_ORDER, GateReport, run_gate
+from unierp_assets.quality import GATE_ORDER, GateReport, preload, run_gate
 from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.extract import extract
@@ -118,6 +119,7 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
             found = candidates(tx, entity, cursor)
     total = Applied()
     for keys in slices(context, found.keys):
+        context.on_step("plan", entity.name)
         with context.warehouse.transaction() as tx:
             step = plan(tx, entity, keys)
             changes = step.changes().with_columns(run_id=pl.lit(context.run_id))
@@ -151,7 +153,7 @@ class Pipeline:
     @property
     def steps(self) -> int:
         """How many steps are announced, roughly: what a progress bar counts to."""
-        return len(tables_of(self.entities)) + 4 * len(self.entities) + 3
+        return len(tables_of(self.entities)) + 5 * len(self.entities) + 3
 
     def sync(self) -> Summary:
         """Extracts, stages, validates, compares, writes, and reads back.
@@ -163,6 +165,7 @@ class Pipeline:
             for entity in self.entities:
                 self._load(entity)
             self._read_back()
+            self.context.on_step("reconcile", "everything")
             self._count()
             rebuild_reports(self.context.warehouse, self.context.run_id)
             agreed = reconciliation(self.context.warehouse, self.summary.entities)
@@ -207,17 +210,23 @@ class Pipeline:
     def _take_in(self) -> None:
         """Reads both sides and validates what is new, writing nothing outside the warehouse."""
         preflight(self.context, self.entities)
+        imported: threading.Thread | None = None
         for table in tables_of(self.entities):
-            extract(self.context, table)
+            if extract(self.context, table) and imported is None:
+                # Seconds that pass while the systems are waited for; without changes nothing will be validated.
+                imported = preload()
         for entity in self.entities:
             self.summary.entities[entity.name].extracted = stage(self.context, entity)
+        pull_bindings(self.context)
+        for entity in self.entities:
+            pull_entity(self.context, entity)
+        if imported:
+            self.context.on_step("import", "Great Expectations")
+            imported.join()
         chosen = {entity.name for entity in self.entities}
         for name in GATE_ORDER:
             if name in chosen:
                 gate(self.context, ENTITIES[name])
-        pull_bindings(self.context)
-        for entity in self.entities:
-            pull_entity(self.context, entity)
 
     def _load(self, entity: Entity) -> None:
         applied = load_entity(self.context, entity)

@@ -1,6 +1,6 @@
 """From UniERP to its landing tables: which records are ours, and what stands in them now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,7 +100,7 @@ def pull(context: SyncContext, entity: Entity) -> int:
         return count
 
     if cursor:
-        for record in changed_since(context.session, entity.model, fields, cursor - context.overlap):
+        for record in _changed(context, entity, fields, cursor - context.overlap):
             records.append(record)
             newest = max(newest or cursor, values.instant(record["write_date"]) or cursor)
             if len(records) >= context.slice_rows:
@@ -116,6 +116,19 @@ def pull(context: SyncContext, entity: Entity) -> int:
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, newest.isoformat())
     return changed
+
+
+def _changed(context: SyncContext, entity: Entity, fields: list[str], since: datetime) -> Iterator[dict[str, Any]]:
+    """Records of the entity's model written since. Where other entities live in that model too, only the entity's own
+    are read whole, so that nothing is read twice; the others come with id and ``write_date`` alone."""
+    if sum(each.model == entity.model for each in ENTITIES.values()) == 1:
+        yield from changed_since(context.session, entity.model, fields, since)
+        return
+    stamps = {row["id"]: row for row in changed_since(context.session, entity.model, [], since)}
+    with context.warehouse.transaction() as tx:
+        own = bound_keys(tx, entity.name, stamps)
+    yield from (row for id_, row in stamps.items() if id_ not in own)
+    yield from read(context.session, entity.model, own, [*fields, "write_date"]).values()
 
 
 def _fields(context: SyncContext, entity: Entity) -> list[str]:
