@@ -370,6 +370,27 @@ def lab_status(
     )
 
 
+@lab_app.command("psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab_psql(
+    arguments: typer.Context,
+    database: Annotated[str, typer.Argument(help="warehouse, shop, or another one `lab status` shows.")] = "warehouse",
+) -> None:
+    """Open psql on a database of the lab. What follows is for psql, for example -c "select 1"."""
+    from unierp_assets.lab.errors import LabError
+    from unierp_assets.lab.lab import Lab
+    from unierp_assets.lab.postgres import ROLE, binaries
+    from unierp_assets.lab.processes import HOST
+    from unierp_assets.settings import get_settings
+
+    server = Lab(get_settings().home).state().postgres
+    if server is None or not server.accepts():
+        raise LabError("The lab's PostgreSQL is not running; run `unierp lab up`.")
+    psql = str(binaries() / "psql")
+    where = ["--host", HOST, "--port", str(server.port), "--username", ROLE, "--dbname", database]
+    # The password goes through the environment: a command line is seen by everybody on the machine.
+    os.execve(psql, [psql, *where, *arguments.args], {**os.environ, "PGPASSWORD": server.password})
+
+
 @lab_app.command("reset")
 def lab_reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
