@@ -69,16 +69,7 @@ def load(
             part = [record for record in part if record.xid not in there]
             if not part:
                 return outcomes
-        data = [row for record in part for row in record.rows]
-        answer = session.step(model, "load", list(columns), data, context=extra)
-        ids = answer.get("ids")
-        errors = [message for message in answer.get("messages", ()) if message.get("type") == "error"]
-        if errors or not ids:
-            _raise(session, model, part, errors)
-        if len(ids) != len(part):
-            raise OdooError(
-                f"UniERP answered {len(ids)} records to {len(part)} loaded ones", server=session.server, model=model
-            )
+        ids = _send(session, model, columns, part, extra)
         return outcomes + [Outcome(record.key, id_) for record, id_ in zip(part, ids, strict=True)]
 
     replayable = "id" in columns or (not unmarked_lines and ".id" in columns)
@@ -91,6 +82,43 @@ def load(
         connections=connections,
         replayable=replayable,
     )
+
+
+def load_new(
+    session: OdooSession,
+    model: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    keys: Sequence[K],
+    context: Mapping[str, Any] | None = None,
+) -> dict[K, int]:
+    """Creates records in one transaction, all or none; ``{key: id}``. For callers that have looked: nothing is
+    repeated or divided, every refusal and every lost answer is raised."""
+    records = _records(session, model, columns, rows, keys)
+    ids = _send(session, model, columns, records, context or {})
+    return {record.key: id_ for record, id_ in zip(records, ids, strict=True)}
+
+
+def _send(
+    session: OdooSession,
+    model: str,
+    columns: Sequence[str],
+    records: Sequence[_Record[K]],
+    context: Mapping[str, Any],
+) -> list[int]:
+    """One ``load``; the ids in the order of the records."""
+    data = [row for record in records for row in record.rows]
+    answer = session.step(model, "load", list(columns), data, context=context)
+    ids = answer.get("ids")
+    errors = [message for message in answer.get("messages", ()) if message.get("type") == "error"]
+    if errors or not ids:
+        _raise(session, model, records, errors)
+    if len(ids) != len(records):
+        raise OdooError(
+            f"UniERP answered {len(ids)} records to {len(records)} loaded ones", server=session.server, model=model
+        )
+    return list(ids)
 
 
 def _one2many(session: OdooSession, model: str, columns: Sequence[str]) -> set[str]:

@@ -13,7 +13,7 @@ from unierp_assets.odoo.batches import settle
 from unierp_assets.odoo.bindings import bind, bindings
 from unierp_assets.odoo.documents.states import gone, insist, states, unfit
 from unierp_assets.odoo.errors import OdooError
-from unierp_assets.odoo.loading import load
+from unierp_assets.odoo.loading import load_new
 from unierp_assets.odoo.outcomes import Outcome
 from unierp_assets.odoo.records import Row, read
 from unierp_assets.odoo.session import OdooSession
@@ -170,11 +170,7 @@ def _create(
             cells += [line["discount"], line["sequence"], ref(line[uom]), line[tax], id_]
             rows.append([*head, *cells])
             keys.append(invoice.key)
-    outcomes = load(
-        session, model, columns, rows, keys=keys, batch=len(new), context={f"default_{kind}": "out_invoice"}
-    )
-    insist(outcomes)
-    return {outcome.key: outcome.id for outcome in outcomes if outcome.id is not None}
+    return load_new(session, model, columns, rows, keys=keys, context={f"default_{kind}": "out_invoice"})
 
 
 def _create_by_order(session: OdooSession, namespace: str, new: Sequence[Invoice]) -> dict[str, int]:
