@@ -288,6 +288,45 @@ def ui(
 
 
 @app.command()
+def bench(
+    products: Annotated[int, typer.Option(min=10, help="Products of the bench's shop.")] = 5_000,
+    customers: Annotated[int, typer.Option(min=10, help="Customers of the bench's shop.")] = 5_000,
+    orders: Annotated[int, typer.Option(min=2, help="Orders of three lines.")] = 300,
+    baseline_orders: Annotated[int, typer.Option(min=2, help="Orders that the one-by-one script makes.")] = 40,
+    turns: Annotated[int, typer.Option(min=1, help="How often each side loads the customers.")] = 2,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes: to see that it works, not for figures.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="A scenario: customers or orders. May be repeated.")] = None,
+    odoo: Annotated[str, typer.Option("--odoo", help="Odoo of the bench: 19 or 14.")] = "19",
+    json: Json = False,
+) -> None:
+    """Measure the sync beside other tools, on servers of its own. Exit code 1 where a target is missed."""
+    from unierp_assets import display
+    from unierp_assets.bench.runner import run_bench
+    from unierp_assets.bench.scenarios import QUICK, SCENARIOS, Sizes
+    from unierp_assets.bench.tables import show
+    from unierp_assets.lab.cache import Cache, default_cache
+    from unierp_assets.lab.progress import SilentReporter, reporter_for
+    from unierp_assets.settings import get_settings
+
+    if unknown := set(only or ()) - set(SCENARIOS):
+        raise typer.BadParameter(f"there is no scenario {unknown.pop()}", param_hint="--only")
+    report = run_bench(
+        get_settings().home.resolve(),
+        Cache(default_cache()),
+        QUICK if quick else Sizes(products, customers, orders, baseline_orders, turns),
+        SilentReporter() if json else reporter_for(),
+        _version(odoo) or "19",
+        tuple(only or SCENARIOS),
+    )
+    if json:
+        display.print_json(report.to_dict())
+    else:
+        show(report)
+    if not report.met:
+        raise typer.Exit(1)
+
+
+@app.command()
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Only tell whether a page is out of date.")] = False,
 ) -> None:
@@ -526,6 +565,7 @@ def _expected() -> tuple[type[BaseException], ...]:
     """The errors whose message is all a person needs."""
     from pydantic import ValidationError
 
+    from unierp_assets.bench.errors import BenchError
     from unierp_assets.lab.errors import LabError
     from unierp_assets.odoo.errors import OdooError
     from unierp_assets.quality import GateError, SuiteError
@@ -535,8 +575,8 @@ def _expected() -> tuple[type[BaseException], ...]:
     from unierp_assets.warehouse.errors import WarehouseError
 
     return (
-        LabError, OdooError, GateError, SuiteError, SampleError, StorefrontError, WrongServer, WarehouseError,
-        ValidationError, KeyError,
+        BenchError, LabError, OdooError, GateError, SuiteError, SampleError, StorefrontError, WrongServer,
+        WarehouseError, ValidationError, KeyError,
     )  # fmt: skip
 
 
