@@ -32,6 +32,7 @@ from unierp_assets.lab.processes import ProcessRef
 from unierp_assets.lab.progress import PlainReporter
 
 TEMPLATE = "template"
+PREPARED = pytest.StashKey[dict[OdooVersion, "Future[tuple[Program, Template]]"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +69,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             version = item.callspec.params["odoo_server"]  # type: ignore[attr-defined]
             if version not in _versions(config):
                 item.add_marker(pytest.mark.skip(reason=f"--odoo leaves out {version}"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Get the programs and initialised databases ready that the tests will ask for, side by side.
+
+    The first time on a machine this takes minutes: before the tests it counts against no test's time limit, and the
+    lines that tell how far it is are seen.
+    """
+    calls = [getattr(item, "callspec", None) for item in session.items]
+    asked = {call.params.get("odoo_server") for call in calls if call is not None}
+    wanted = [version for version in _versions(session.config) if version in asked]
+    if not wanted or session.config.option.collectonly:
+        return
+    cache, progress = Cache(default_cache()), PlainReporter()
+
+    def prepare(version: OdooVersion) -> tuple[Program, Template]:
+        program = prepare_program(version, cache, progress)
+        return program, prepare_template(program, cache, progress)
+
+    with (
+        session.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled(),
+        ThreadPoolExecutor(len(wanted)) as pool,
+    ):
+        # A failure is told by the tests that need what could not be had.
+        session.config.stash[PREPARED] = {version: pool.submit(prepare, version) for version in wanted}
 
 
 @pytest.fixture(scope="session")
@@ -177,33 +203,12 @@ class RunningOdoo:
 
 
 @pytest.fixture(scope="session")
-def odoo_templates(request: pytest.FixtureRequest) -> Iterator[dict[OdooVersion, "Future[tuple[Program, Template]]"]]:
-    """Programs and initialised databases of the versions that tests ask for, got ready side by side."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items]
-    asked = {call.params.get("odoo_server") for call in calls if call is not None}
-    wanted = [version for version in _versions(request.config) if version in asked]
-    cache, progress = Cache(default_cache()), PlainReporter()
-
-    def prepare(version: OdooVersion) -> tuple[Program, Template]:
-        program = prepare_program(version, cache, progress)
-        return program, prepare_template(program, cache, progress)
-
-    with ThreadPoolExecutor(2) as pool:
-        yield {version: pool.submit(prepare, version) for version in wanted}
-
-
-@pytest.fixture(scope="session")
 def odoo_server(
-    request: pytest.FixtureRequest,
-    services_folder: Path,
-    postgres: PostgresServer,
-    odoo_templates: dict[OdooVersion, "Future[tuple[Program, Template]]"],
+    request: pytest.FixtureRequest, services_folder: Path, postgres: PostgresServer
 ) -> Iterator[RunningOdoo]:
     """A real Odoo with two workers, once per session and version."""
     version: OdooVersion = request.param
-    # The first time on a machine this takes minutes, so the lines that tell how far it is must be seen.
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        program, template = odoo_templates[version].result()
+    program, template = request.config.stash[PREPARED][version].result()
     odoo = RunningOdoo(services_folder, version, program, template, postgres)
     odoo.start()
     try:
