@@ -23,11 +23,11 @@ from unierp_assets.assets.keys import (
     looked_at,
     writes_storefront,
 )
-from unierp_assets.assets.steps import Step, step
+from unierp_assets.assets.steps import Step, in_one_process, step
 from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.odoo.links import list_url, record_url
-from unierp_assets.quality import GateReport, Severity, check_metadata, suite_rules
+from unierp_assets.quality import GateReport, Severity, check_metadata, preload, suite_rules
 from unierp_assets.resources import EngineResource
 from unierp_assets.sync.apply import Applied
 from unierp_assets.sync.extract import extract
@@ -84,6 +84,9 @@ def landing_storefront(table: str) -> dg.AssetsDefinition:
     def compute(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
         with step(context, engine) as work:
             changed = extract(work.engine, table)
+            if changed and in_one_process(context):
+                # Takes seconds, which pass while the systems are waited for; the gate will need it.
+                preload()
             metadata = {"changed": changed, **table_facts(work.warehouse, landing)}
         yield dg.MaterializeResult(metadata=metadata)
 

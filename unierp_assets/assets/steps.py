@@ -15,6 +15,9 @@ import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from unierp_assets.assets.keys import Layer
+from unierp_assets.entities import ENTITIES
+from unierp_assets.entities.spec import Entity
 from unierp_assets.lab.errors import LabError
 from unierp_assets.odoo import OdooError, OdooUnavailable
 from unierp_assets.quality import GateError, SuiteError
@@ -22,6 +25,7 @@ from unierp_assets.resources import EngineResource
 from unierp_assets.storefront.source import StorefrontError, StorefrontUnavailable
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.pipeline import LOCK, EntityCounts
+from unierp_assets.sync.preflight import WrongServer, preflight
 from unierp_assets.warehouse.errors import WarehouseError, WarehouseLocked, WarehouseUnavailable
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import RUNS
@@ -29,7 +33,7 @@ from unierp_assets.warehouse.tables import RUNS
 LOCK_SECONDS = 3600
 """How long a step waits for a sync that was started elsewhere. A first load of a large shop takes its time."""
 
-_IN_PLAIN_WORDS = (OdooError, StorefrontError, WarehouseError, LabError, SuiteError, GateError)
+_IN_PLAIN_WORDS = (OdooError, StorefrontError, WarehouseError, LabError, SuiteError, GateError, WrongServer)
 _WORTH_ANOTHER_TRY = (OdooUnavailable, StorefrontUnavailable, WarehouseUnavailable, WarehouseLocked)
 
 _SUMMED = ("extracted", "created", "updated", "conflicts")
@@ -58,7 +62,8 @@ def step(context: Context, engine: EngineResource, *, exclusive: bool = False) -
 
     ``exclusive`` steps read or write UniERP and what the engine remembers of it. They hold the lock that a sync started
     from the command line holds for its whole length, so the two never work on UniERP at a time. Dagster's runs take it
-    step by step: between the steps the warehouse is consistent, and a run that died holds nothing.
+    step by step: between the steps the warehouse is consistent, and a run that died holds nothing. Before the first of
+    them in a process, the systems are checked for what the run's entities need.
 
     Raises ``dagster.Failure`` with the sentence of the system that failed.
     """
@@ -66,7 +71,21 @@ def step(context: Context, engine: EngineResource, *, exclusive: bool = False) -
         warehouse = engine.warehouse.get()
         work = Step(engine.context(context.run.run_id, lambda phase, subject: context.log.info(f"{phase} {subject}")))
         with _locked(context, warehouse) if exclusive else nullcontext(), _recorded(work):
+            if exclusive:
+                engine.once(lambda: preflight(work.engine, entities_of_run(context)))
             yield work
+
+
+def entities_of_run(context: Context) -> tuple[Entity, ...]:
+    """The entities that a run exchanges with UniERP, in load order; all where it names none."""
+    selected = context.job_def.asset_layer.executable_asset_keys
+    names = {found.path[1] for found in selected if found.path[0] in (Layer.UNIERP, Layer.LANDING_UNIERP)}
+    return tuple(entity for entity in ENTITIES.values() if entity.name in names or not names)
+
+
+def in_one_process(context: Context) -> bool:
+    """Whether all steps of the run are taken by this process."""
+    return bool(context.job_def.executor_def.name == dg.in_process_executor.name)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from unierp_assets.resources.systems import StorefrontResource, UniErpResource, WarehouseResource
 from unierp_assets.settings import get_settings
@@ -27,6 +27,7 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
     overlap_seconds: int | None = Field(default=None, description="How far incremental reads go back.")
     slice_rows: int | None = Field(default=None, description="Rows worked on at a time.")
     batch: int | None = Field(default=None, description="Records per bulk call to UniERP.")
+    _done: bool = PrivateAttr(default=False)
 
     def context(self, run_id: str, on_step: Callable[[str, str], None]) -> "SyncContext":
         """The engine's context for a step of a run; ``on_step`` is told (phase, subject) as work begins."""
@@ -45,3 +46,9 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
             batch=self.batch or settings.odoo_batch,
             on_step=on_step,
         )
+
+    def once(self, work: Callable[[], None]) -> None:
+        """Does something before the first step of a run in this process that asks for it; again where it failed."""
+        if not self._done:
+            work()
+            self._done = True
