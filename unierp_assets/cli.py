@@ -139,7 +139,8 @@ def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
             ]
             for (entity, key, action, target), f in shown
         ],
-        caption=f"{len(grouped):,} records" + (f", the first {len(shown)} shown" if len(grouped) > len(shown) else ""),
+        caption=_number(len(grouped), "record")
+        + (f", the first {len(shown)} shown" if len(grouped) > len(shown) else ""),
     )
 
 

@@ -83,6 +83,8 @@ def _in_lines() -> Callable[[str, str], None]:
 
     def on_step(phase: str, subject: str) -> None:
         nonlocal last
+        if phase in ("plan", "agree"):  # they alternate with every entity
+            return
         if phase != last or phase in ("create", "update"):
             err.print(f"{phase} {subject} ...".replace("_", " "), highlight=False)
         last = phase

@@ -52,6 +52,10 @@ def test_an_error_is_one_line_however_long_it_is(screen: io.StringIO) -> None:
 
 def test_a_log_is_told_what_begins_and_what_is_written(screen: io.StringIO) -> None:
     with display.run_progress(9, enabled=True) as on_step:
-        for phase, subject in [("read", "orders"), ("read", "prices"), ("create", "orders"), ("create", "order_lines")]:
+        for phase, subject in [
+            *(("read", "orders"), ("read", "prices")),
+            *(("plan", "orders"), ("create", "orders"), ("agree", "orders")),
+            *(("plan", "order_lines"), ("create", "order_lines")),
+        ]:
             on_step(phase, subject)
     assert screen.getvalue().splitlines() == ["read orders ...", "create orders ...", "create order lines ..."]
