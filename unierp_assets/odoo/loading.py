@@ -56,10 +56,6 @@ def load(
     records = _records(session, model, columns, rows, keys)
     lines = _one2many(session, model, columns)
     unmarked_lines = any(f"{name}/id" not in columns and f"{name}/.id" not in columns for name in lines)
-    extra = dict(context or {})
-    if any(column.split("/")[-1] == ".id" for column in columns):
-        # `load` looks database ids up by a search, which would not find archived records
-        extra.setdefault("active_test", False)
 
     def act(part: list[_Record[K]]) -> list[Outcome[K]]:
         outcomes: list[Outcome[K]] = []
@@ -69,7 +65,7 @@ def load(
             part = [record for record in part if record.xid not in there]
             if not part:
                 return outcomes
-        ids = _send(session, model, columns, part, extra)
+        ids = _send(session, model, columns, part, context)
         return outcomes + [Outcome(record.key, id_) for record, id_ in zip(part, ids, strict=True)]
 
     replayable = "id" in columns or (not unmarked_lines and ".id" in columns)
@@ -96,7 +92,7 @@ def load_new(
     """Creates records in one transaction, all or none; ``{key: id}``. For callers that have looked: nothing is
     repeated or divided, every refusal and every lost answer is raised."""
     records = _records(session, model, columns, rows, keys)
-    ids = _send(session, model, columns, records, context or {})
+    ids = _send(session, model, columns, records, context)
     return {record.key: id_ for record, id_ in zip(records, ids, strict=True)}
 
 
@@ -105,11 +101,15 @@ def _send(
     model: str,
     columns: Sequence[str],
     records: Sequence[_Record[K]],
-    context: Mapping[str, Any],
+    context: Mapping[str, Any] | None,
 ) -> list[int]:
     """One ``load``; the ids in the order of the records."""
     data = [row for record in records for row in record.rows]
-    answer = session.step(model, "load", list(columns), data, context=context)
+    extra = dict(context or {})
+    if any(column.split("/")[-1] == ".id" for column in columns):
+        # `load` looks database ids up by a search, which would not find archived records
+        extra.setdefault("active_test", False)
+    answer = session.step(model, "load", list(columns), data, context=extra)
     ids = answer.get("ids")
     errors = [message for message in answer.get("messages", ()) if message.get("type") == "error"]
     if errors or not ids:
