@@ -122,7 +122,7 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
         context.on_step("plan", entity.name)
         with context.warehouse.transaction() as tx:
             step = plan(tx, entity, keys)
-            changes = step.changes().with_columns(run_id=pl.lit(context.run_id))
+            changes = step.changes(values_of_new=False).with_columns(run_id=pl.lit(context.run_id))
             tx.upsert(PLAN_CHANGES, changes)
         total += apply(context, step)
     if found.position != Position.from_text(cursor):

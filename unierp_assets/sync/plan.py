@@ -95,11 +95,14 @@ class Plan:
         """Whether nothing would be written anywhere."""
         return self.creates.is_empty() and self.updates.is_empty() and self.withdrawn.is_empty()
 
-    def changes(self) -> pl.DataFrame:
-        """Everything that would be written, as rows of :data:`CHANGES`."""
+    def changes(self, *, values_of_new: bool = True) -> pl.DataFrame:
+        """Everything that would be written, as rows of :data:`CHANGES`; without ``values_of_new`` a record to be
+        created is one row, whose values are in staging and, once it is written, in the ledger."""
         name = self.entity.name
         parts = [pl.DataFrame(schema=CHANGES)]
-        for each in self.entity.fields:
+        if not values_of_new:
+            parts.append(_rows(self.creates, name, None, "create", System.UNIERP, pl.lit(None), pl.lit(None)))
+        for each in self.entity.fields if values_of_new else ():
             if each.role is Role.STAGED or each.role is Role.VERIFY:
                 continue
             filled = self.creates.filter(pl.col(each.name).is_not_null())
