@@ -73,6 +73,12 @@ def test_the_parts_of_a_run_add_up_to_the_whole_process() -> None:
     assert parts[0] == Part("start and imports", pytest.approx(2.0))
 
 
+def test_importing_a_library_counts_as_start_up() -> None:
+    steps = [["extract", "customers", 1.0, 0.5], ["import", "Great Expectations", 2.0, 2.0]]
+    assert worker().without_start == 6.0
+    assert worker(steps=steps).without_start == 4.0
+
+
 def test_reading_is_told_by_phase_and_making_by_entity() -> None:
     parts = {part.name: part for part in worker().parts()}
     assert parts["extract"] == Part("extract", 1.5, 0.75)

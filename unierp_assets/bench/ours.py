@@ -13,12 +13,16 @@ from unierp_assets.bench.shop import BenchShop
 from unierp_assets.bench.stand import Place
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.sample import Sample, write_sample
+from unierp_assets.warehouse.store import Warehouse
 
 CONNECTIONS = 2
 
 
 def fill(place: Place, shop: BenchShop) -> None:
-    """Writes the shop, replacing an older one."""
+    """Writes the shop, replacing an older one, and gives the warehouse its tables, which happens once in its life."""
+    warehouse = Warehouse(place.warehouse_url)
+    warehouse.upgrade()
+    warehouse.close()
     write_sample(place.storefront_url, Sample(0, shop.rows, ()), replace=True)
 
 

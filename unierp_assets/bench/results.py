@@ -89,9 +89,10 @@ class Worker:
     told: Mapping[str, Any]
 
     @property
-    def run(self) -> float:
-        """Seconds of the run itself, without the start of the process."""
-        return float(self.told["summary"]["seconds"])
+    def without_start(self) -> float:
+        """Seconds of the run itself, without the start of the process and the wait for a library to be imported."""
+        imports = sum(wall for phase, _, wall, _ in self.told["steps"] if phase == "import")
+        return float(self.told["summary"]["seconds"]) - float(imports)
 
     @property
     def peak_megabytes(self) -> float:
@@ -118,7 +119,7 @@ class Worker:
         prepare = float(self.told["seconds"]["prepare"])
         named = [
             Part("start and imports", self.whole - prepare - sum(seconds.values())),
-            Part("warehouse's shape", prepare),
+            Part("looking at the warehouse", prepare),
             *(Part(name, seconds[name], processor[name]) for name in seconds),
         ]
         return [part for part in named if part.seconds >= 0.005]
