@@ -74,7 +74,8 @@ def _mapping() -> Iterator[str]:
     yield ""
     yield "Every entity is one table in each of the schemas `staging` (canonical rows of the shop), `landing_unierp`"
     yield "(the same as UniERP has them) and `base` (what both last agreed on). *Owner* decides where both sides"
-    yield "changed a field differently. A name in italics is a concept that is called differently from one Odoo to the next."
+    yield "changed a field differently. A name in italics is a concept that is called differently from one Odoo to the"
+    yield "next."
     for domain in DOMAINS:
         yield ""
         yield f"## {domain.capitalize()}"
