@@ -137,6 +137,7 @@ def running(fake: FakeOdoo) -> Iterator[FakeOdoo]:
 
 class _Requests(BaseHTTPRequestHandler):
     odoo: FakeOdoo
+    disable_nagle_algorithm = True  # or each answer, head and body in two packets, waits 40 ms for the client
 
     def setup(self) -> None:
         super().setup()
