@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -564,8 +564,6 @@ def _fail(message: str) -> None:
 
 def _expected() -> tuple[type[BaseException], ...]:
     """The errors whose message is all a person needs."""
-    from pydantic import ValidationError
-
     from unierp_assets.bench.errors import BenchError
     from unierp_assets.lab.errors import LabError
     from unierp_assets.odoo.errors import OdooError
@@ -577,7 +575,7 @@ def _expected() -> tuple[type[BaseException], ...]:
 
     return (
         BenchError, LabError, OdooError, GateError, SuiteError, SampleError, StorefrontError, WrongServer,
-        WarehouseError, ValidationError, KeyError,
+        WarehouseError,
     )  # fmt: skip
 
 
@@ -595,9 +593,16 @@ def main() -> None:
 
 
 def _sentence(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    from unierp_assets.settings import Settings, explain
+
+    if isinstance(error, ValidationError) and error.title == Settings.__name__:
+        return explain(error)
+    if isinstance(error, KeyError) and str(error.args[0]).startswith("unknown "):
+        return str(error.args[0])  # a domain or entity that was asked for
     if isinstance(error, _expected()):
-        message: Any = error.args[0] if isinstance(error, KeyError) and error.args else error
-        return str(message)
+        return str(error)
     kind = type(error).__name__
     return f"{kind}: {error}. This is a fault of the program; UNIERP_DEBUG=1 shows where it happened."
 

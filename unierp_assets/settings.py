@@ -9,7 +9,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "UNIERP_"
@@ -49,8 +49,21 @@ class Settings(BaseSettings):
         for name in cls.model_fields:
             path = os.environ.get(f"{PREFIX}{name.upper()}{FILE_SUFFIX}")
             if path and values.get(name) is None:
-                values[name] = Path(path).read_text(encoding="utf-8").strip()
+                try:
+                    values[name] = Path(path).read_text(encoding="utf-8").strip()
+                except OSError as error:
+                    variable = f"{PREFIX}{name.upper()}{FILE_SUFFIX}"
+                    raise ValueError(f"{variable} names {path}, which cannot be read: {error.strerror}") from None
         return values
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with the settings, by the names of the variables and without their values."""
+    wrong = []
+    for each in error.errors(include_input=False, include_url=False):
+        variable = f"{PREFIX}{str(each['loc'][0]).upper()}: " if each["loc"] else ""
+        wrong.append(variable + each["msg"].removeprefix("Value error, "))
+    return f"{'; '.join(wrong)}. The README lists the settings."
 
 
 @lru_cache
