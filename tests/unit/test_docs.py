@@ -26,7 +26,7 @@ SPECIAL_VARIABLES = {
     # Passed by `unierp ui` to the processes it starts, nobody else sets it.
     "UNIERP_DAGSTER_URL",
 }
-MESSAGES_OF_OTHERS = {"ensurepip is not available", "You are not allowed to"}
+MESSAGES_OF_OTHERS = {"ensurepip is not available", "You are not allowed to", "Input should be"}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
