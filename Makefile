@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Passed on to the command: `make demo ARGS=--json`, `make test ARGS='-k merge'`.
+# Passed on to the command: `make demo ARGS=--json`, `make test ARGS=-x`.
 ARGS ?=
 # The lab's Odoo: 19 unless told, `make demo ODOO=14`.
 ODOO ?=
