@@ -27,7 +27,6 @@ from unierp_assets.sync.pipeline import tables_of, with_requirements
 from unierp_assets.warehouse.tables import metadata
 
 SNAPSHOT = Path(__file__).parent / "data" / "asset_keys.txt"
-LOAD_SECONDS = 3.0
 GRAPH = defs.get_repository_def().asset_graph
 KEYS = GRAPH.get_all_asset_keys()
 
@@ -203,10 +202,10 @@ def test_an_address_of_unierp_without_the_rest_is_refused_with_the_remedy() -> N
         UniErpResource(url="http://somewhere", db="books").get()
 
 
-def test_loading_is_quick_connects_nowhere_and_leaves_great_expectations_alone() -> None:
-    """In a fresh interpreter; its own processor time, because this machine may be busy with other tests."""
+def test_loading_connects_nowhere_and_imports_nothing_that_takes_seconds() -> None:
+    """In a fresh interpreter, as a code server loads it."""
     program = textwrap.dedent("""
-        import resource, socket, sys
+        import socket, sys
 
         def refused(*args, **kwargs):
             raise AssertionError(f"loading connects to {args[1:]}")
@@ -215,21 +214,11 @@ def test_loading_is_quick_connects_nowhere_and_leaves_great_expectations_alone()
         socket.socket.connect_ex = refused
         import unierp_assets.definitions
 
-        used = resource.getrusage(resource.RUSAGE_SELF)
         assert "great_expectations" not in sys.modules
         assert "pandas" not in sys.modules
-        print(used.ru_utime + used.ru_stime)
     """)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("UNIERP_", "COV_"))}
-    best = min(
-        float(
-            subprocess.run(
-                [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
-            ).stdout
-        )
-        for _ in range(3)
-    )
-    assert best < LOAD_SECONDS
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
 # The instance of the lab
