@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import polars as pl
+import sqlalchemy as sa
 
-from unierp_assets.entities.spec import KEY, Role, System, Withdrawal
+from unierp_assets.entities.spec import KEY, Entity, Role, System, Withdrawal
 from unierp_assets.odoo import OdooError
 from unierp_assets.sync.applier import DONE, Applier, Result
 from unierp_assets.sync.catalogue import PriceLists, Prices, Products, Variants
@@ -15,7 +16,7 @@ from unierp_assets.sync.documents import Invoices, Orders, Payments, Shipments
 from unierp_assets.sync.inventory import Locations, StockLevels
 from unierp_assets.sync.merge import TO_STOREFRONT, TO_UNIERP, as_text
 from unierp_assets.sync.plan import WAITING, Plan
-from unierp_assets.sync.state import FAILED, HELD, binding_rows, set_pending
+from unierp_assets.sync.state import FAILED, HELD, binding_rows, bound_ids, set_pending
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, CONFLICTS, LANDING_UNIERP, LEDGER
 
@@ -113,7 +114,11 @@ def _agree(
     tx.upsert(BASE[entity.name], rows.with_columns(_run_id=pl.lit(run_id), _agreed_at=now))
     if entity.withdrawal is Withdrawal.DELETE and gone:
         _forget(tx, plan, gone)
-    for entries in (_created(plan, made, ids), _updated(plan, changed), _withdrawn(plan, gone)):
+    new = plan.creates.filter(pl.col(KEY).is_in(made)).select(KEY, *_given(entity))
+    brought = _brought_along(context, tx, plan)
+    ids |= bound_ids(tx, entity.name, brought[KEY].to_list())
+    created_rows = pl.concat([new, brought], how="diagonal")
+    for entries in (_created(entity, created_rows, ids), _updated(plan, changed), _withdrawn(plan, gone)):
         tx.insert(LEDGER, entries.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
     conflicts = plan.merged.conflicts
     tx.insert(CONFLICTS, conflicts.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
@@ -137,7 +142,7 @@ def _agree(
     settled = set(plan.keys) - set(waiting[KEY].to_list()) - set(interrupted)
     set_pending(tx, entity.name, run_id, sorted(settled), waiting)
     return Applied(
-        created=len(made),
+        created=created_rows.height,
         updated=len(changed) + len(gone),
         held=waiting.filter(pl.col("state") == HELD).height,
         failed=waiting.filter(pl.col("state") == FAILED).height,
@@ -165,11 +170,30 @@ ENTRY = {
 }
 
 
-def _created(plan: Plan, keys: list[str], ids: dict[str, int]) -> pl.DataFrame:
+def _given(entity: Entity) -> list[str]:
+    """The fields a record is given on creation."""
+    return [field.name for field in entity.fields if field.role in (Role.SYNC, Role.INITIAL)]
+
+
+def _brought_along(context: SyncContext, tx: Transaction, plan: Plan) -> pl.DataFrame:
+    """The rows whose records came into being in this run together with another entity's, as lines do with an order."""
+    parent = plan.entity.created_with
+    rows = plan.merged.agreed
+    if parent is None or rows.is_empty():
+        return rows.clear()
+    made = tx.read(
+        sa.select(LEDGER.c.key).where(
+            LEDGER.c.run_id == context.run_id, LEDGER.c.entity == parent, LEDGER.c.action == "create"
+        )
+    )
+    (link,) = (field.name for field in plan.entity.references if field.target == parent)
+    return rows.filter(pl.col(link).is_in(made[KEY].to_list()))
+
+
+def _created(entity: Entity, rows: pl.DataFrame, ids: dict[str, int]) -> pl.DataFrame:
     """One entry per new record, its values as one JSON object."""
-    written = [field for field in plan.entity.fields if field.role in (Role.SYNC, Role.INITIAL)]
-    rows = plan.creates.filter(pl.col(KEY).is_in(keys))
-    after = rows.select(pl.struct(as_text(field, pl.col(field.name)).alias(field.name) for field in written))
+    given = [entity[name] for name in _given(entity) if name in rows.columns]
+    after = rows.select(pl.struct(as_text(field, pl.col(field.name)).alias(field.name) for field in given))
     return rows.select(
         KEY,
         system=pl.lit(System.UNIERP.value),
