@@ -5,6 +5,7 @@ their texts (``describe.py``), their order (``keys.py``), and the work itself (`
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -145,7 +146,7 @@ def gate(entity: Entity) -> dg.AssetChecksDefinition:
     )
     def compute(context: dg.AssetCheckExecutionContext, engine: EngineResource) -> Iterator[dg.AssetCheckResult]:
         with step(context, engine) as work:
-            report = pass_gates(work, entity)
+            report = pass_gates(work, engine, entity)
         wanted = {selected.name for selected in context.selected_asset_check_keys}
         for name, result in check_metadata(report).items():
             if name not in wanted:
@@ -173,11 +174,16 @@ def _said(result: dict[str, Any]) -> str:
     return f"{count} {'row does' if count == 1 else 'rows do'} not meet the rule: {result['description']}"
 
 
-def pass_gates(work: Step, entity: Entity) -> GateReport:
-    """Runs the entity's gate, and before it those that decide first; returns the entity's report."""
-    for name in gated_with(entity):
-        report = run_the_gate(work.engine, ENTITIES[name])
-    # The entity's own gate is the last of them.
+def pass_gates(work: Step, engine: EngineResource, entity: Entity) -> GateReport:
+    """Runs the entity's gate, and before it those that decide first; returns the entity's report.
+
+    The others only where this run has not: it staged everything a gate looks at before the first of them ran.
+    """
+    *first, own = gated_with(entity)
+    for name in first:
+        engine.once(f"gate {name}", partial(run_the_gate, work.engine, ENTITIES[name]))
+    report = run_the_gate(work.engine, ENTITIES[own])
+    engine.once(f"gate {own}", lambda: None)
     work.counts.setdefault(entity.name, {})["quarantined"] = report.quarantined
     return report
 
@@ -249,7 +255,7 @@ def _load(entity: Entity, spec: dg.AssetSpec, pool: str) -> dg.AssetsDefinition:
     )
     def compute(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
         with step(context, engine, exclusive=True) as work:
-            report = pass_gates(work, entity)
+            report = pass_gates(work, engine, entity)
             applied = load_entity(work.engine, entity)
             if applied.wrote_storefront:
                 refresh_storefront(work.engine, entity)

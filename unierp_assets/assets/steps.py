@@ -70,9 +70,10 @@ def step(context: Context, engine: EngineResource, *, exclusive: bool = False) -
     with in_plain_words():
         warehouse = engine.warehouse.get()
         work = Step(engine.context(context.run.run_id, lambda phase, subject: context.log.info(f"{phase} {subject}")))
+        engine.once("record", lambda: _note(work, "running"))
         with _locked(context, warehouse) if exclusive else nullcontext(), _recorded(work):
             if exclusive:
-                engine.once(lambda: preflight(work.engine, entities_of_run(context)))
+                engine.once("preflight", lambda: preflight(work.engine, entities_of_run(context)))
             yield work
 
 
@@ -116,7 +117,6 @@ def _recorded(work: Step) -> Iterator[None]:
     """
     counters, started = work.engine.session.counters, time.perf_counter()
     before = counters.snapshot()
-    _note(work, "running")
     status = "failed"
     try:
         yield

@@ -27,7 +27,7 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
     overlap_seconds: int | None = Field(default=None, description="How far incremental reads go back.")
     slice_rows: int | None = Field(default=None, description="Rows worked on at a time.")
     batch: int | None = Field(default=None, description="Records per bulk call to UniERP.")
-    _done: bool = PrivateAttr(default=False)
+    _done: set[str] = PrivateAttr(default_factory=set)
 
     def context(self, run_id: str, on_step: Callable[[str, str], None]) -> "SyncContext":
         """The engine's context for a step of a run; ``on_step`` is told (phase, subject) as work begins."""
@@ -47,8 +47,9 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
             on_step=on_step,
         )
 
-    def once(self, work: Callable[[], None]) -> None:
-        """Does something before the first step of a run in this process that asks for it; again where it failed."""
-        if not self._done:
+    def once(self, name: str, work: Callable[[], object]) -> None:
+        """Does what a run needs only once, however many of its steps ask for it; per process, and again where it
+        failed."""
+        if name not in self._done:
             work()
-            self._done = True
+            self._done.add(name)

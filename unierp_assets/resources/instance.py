@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unierp_assets.settings import Settings
 
 STORAGE_VARIABLE = "UNIERP_DAGSTER_URL"
-START_SECONDS = 120
+START_SECONDS = 300
 """How long the web page may take to answer."""
 STOP_SECONDS = 60
 

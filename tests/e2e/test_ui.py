@@ -1,0 +1,163 @@
+"""Dagster's pages on the lab, as a person sees them: real web server, daemon and code server, a real browser.
+
+It needs PostgreSQL and Chromium, and no Odoo: what is clicked here reads the shop.
+"""
+
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from unierp_assets.entities import DOMAINS
+from unierp_assets.lab import postgres as lab_postgres
+from unierp_assets.lab.postgres import PostgresServer
+from unierp_assets.lab.processes import free_port, naming, wait_until
+from unierp_assets.lab.services import Services
+from unierp_assets.resources.instance import DagsterProcesses, dagster_home, prepare_dagster_home
+from unierp_assets.settings import Settings
+from unierp_assets.storefront.sample import make_sample, write_sample
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+PATIENCE = 120_000
+"""Milliseconds that a page or a run may take on a busy machine."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def services(postgres: PostgresServer) -> Iterator[Services]:
+    """A sample shop, an empty warehouse and a database for Dagster's records; nobody answers for UniERP."""
+    names = ("ui_warehouse", "ui_shop", "ui_dagster")
+    warehouse, shop, dagster = (lab_postgres.ensure_database(postgres, name) for name in names)
+    write_sample(shop, make_sample(5, 5, 5, 7))
+    yield Services(
+        odoo_url=f"http://127.0.0.1:{free_port()}",
+        odoo_db="none",
+        odoo_login="admin",
+        odoo_password=SecretStr("none"),
+        warehouse_url=SecretStr(warehouse),
+        storefront_url=SecretStr(shop),
+        dagster_url=SecretStr(dagster),
+    )
+    for name in names:
+        lab_postgres.drop_database(postgres, name)
+
+
+@pytest.fixture(scope="module")
+def dagster(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterProcesses]:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    environment = prepare_dagster_home(settings, services)
+    running = DagsterProcesses(dagster_home(settings), environment, free_port())
+    try:
+        assert running.wait_until_ready(), running.log.read_text()
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def page(dagster: DagsterProcesses, tmp_path: Path) -> Iterator["Page"]:
+    """A browser's page. What it showed last is kept beside the test's other files."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    # Only root needs to do without the sandbox; what is shown is our own.
+    arguments = ["--no-proxy-server", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=arguments) as browser,
+    ):
+        shown = browser.new_page(viewport={"width": 1600, "height": 1000}, base_url=dagster.url)
+        shown.set_default_timeout(PATIENCE)
+        yield shown
+        shown.screenshot(path=tmp_path / "last.png")
+
+
+def test_the_lineage_shows_every_domain(page: "Page") -> None:
+    page.goto("/asset-groups")
+    for group in (*DOMAINS, "reconciliation", "reporting"):
+        page.get_by_text(group, exact=True).first.wait_for()
+
+
+def test_the_page_of_an_asset_tells_owner_columns_and_checks(page: "Page") -> None:
+    page.goto("/assets/staging/customers")
+    for text in ("customer-service", "staging.customers", "E-mail address, in small letters.", "sync_customers"):
+        page.get_by_text(text, exact=True).first.wait_for()
+    page.goto("/assets/staging/customers?view=checks")
+    page.get_by_text("invalid_email", exact=True).first.wait_for()
+
+
+def test_what_is_materialised_from_the_page_ends_green(page: "Page", services: Services) -> None:
+    page.goto("/assets/landing_storefront/categories")
+    page.get_by_text("Never materialized").first.wait_for()
+    page.locator("button", has_text="Materialize").first.click()
+    page.get_by_text(re.compile(r"\d+ (second|minute)s? ago")).first.wait_for()
+    page.reload()
+    page.get_by_text("Row count").first.wait_for()
+    with psycopg.connect(services.warehouse_url.get_secret_value()) as connection:
+        rows = connection.execute("SELECT count(*) FROM landing_storefront.categories").fetchone()
+    assert rows is not None
+    assert rows[0] > 0
+    page.get_by_text(str(rows[0]), exact=True).first.wait_for()
+
+
+def test_the_records_are_kept_in_postgresql_and_no_secret_in_a_file(
+    dagster: DagsterProcesses, services: Services
+) -> None:
+    assert services.dagster_url is not None
+    with psycopg.connect(services.dagster_url.get_secret_value()) as connection:
+        tables = connection.execute(
+            "SELECT count(*) FROM pg_tables WHERE tablename IN ('runs', 'event_logs')"
+        ).fetchone()
+    assert tables == (2,)
+    password = services.warehouse_url.get_secret_value().split(":")[2].split("@")[0]
+    home = dagster.log.parent
+    assert not [path for path in home.rglob("*") if path.is_file() and password in path.read_text(errors="ignore")]
+
+
+def test_ctrl_c_and_sigterm_end_every_process(services: Services, tmp_path: Path) -> None:
+    """Also where the shell lets SIGINT be ignored, as it does for what it starts in the background."""
+    program = textwrap.dedent("""
+        import pickle, signal, sys
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        from pathlib import Path
+        from unierp_assets.resources.instance import run_ui
+        from unierp_assets.settings import Settings
+        services = pickle.load(sys.stdin.buffer)
+        sys.exit(run_ui(Settings(home=Path(sys.argv[1])), services, int(sys.argv[2])))
+    """)
+    port = free_port()
+    started = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path), str(port)], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert started.stdin
+    started.stdin.write(pickle.dumps(services))
+    started.stdin.close()
+    assert started.stderr
+    said: list[str] = []
+    for line in started.stderr:
+        said.append(line.decode())
+        if "Log:" in said[-1]:
+            break
+    assert f"http://127.0.0.1:{port}" in "".join(said)
+    workspace = ["--workspace", str(tmp_path / "dagster" / "workspace.yaml")]
+    assert naming(workspace)
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(120) == 0
+    assert wait_until(lambda: not naming(workspace), 30)
