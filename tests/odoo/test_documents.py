@@ -151,6 +151,7 @@ def test_lost_answers_at_every_step_do_nothing_twice(shop: Shop, monkeypatch: py
     with losing(monkeypatch, *steps) as lost:
         for step in whole_lives(shop, orders, "lost"):
             assert not failed(step), failed(step)
+            assert all(outcome.changed for outcome in step)
     assert sorted(lost) == sorted(steps)
     assert_whole(shop, orders, "lost")
 

@@ -554,23 +554,25 @@ def test_a_count_on_old_servers_is_an_inventory_document(version: int) -> None:
         assert levels[0] == StockLevel(5, 8, Decimal(7), Decimal(0))
 
 
-def test_stock_that_moves_while_it_is_set_is_counted_again_and_then_reported() -> None:
+def test_stock_that_does_not_become_what_was_set_is_tried_again_alone_and_then_reported() -> None:
     with generation(13) as (server, session):
-        server.add("product.product", 5, uom_id=[1, "u"])
-        server.add(
-            "stock.quant",
-            1,
-            product_id=[5, "P"],
-            location_id=[8, "A"],
-            lot_id=False,
-            quantity=3.0,
-            reserved_quantity=0.0,
-        )
+        for id_ in (5, 6, 7):
+            server.add("product.product", id_, uom_id=[1, "u"])
+            server.add("stock.quant", id_, product_id=[id_, "P"], location_id=[8, "A"], lot_id=False, quantity=3.0)
+
+        def validate(ids: list[int]) -> bool:
+            for _, _, line in server.records["stock.inventory"][ids[0]]["line_ids"]:
+                if line["product_id"] != 6:  # a unit that is rounded
+                    server.records["stock.quant"][line["product_id"]]["quantity"] = line["product_qty"]
+            return True
+
         server.on["stock.inventory", "action_start"] = lambda ids: True
-        server.on["stock.inventory", "action_validate"] = lambda ids: True
-        (outcome,) = set_stock(session, [StockRow(5, 8, Decimal(7))])
-        assert "moved while it was set" in str(outcome.error)
-        assert len(server.of("stock.inventory", "action_validate")) == 5
+        server.on["stock.inventory", "action_validate"] = validate
+        outcomes = set_stock(session, [StockRow(id_, 8, Decimal("7.5")) for id_ in (5, 6, 7)])
+        assert [outcome.ok for outcome in outcomes] == [True, False, True]
+        assert "the stock of product 6 is 3 after it was set to 7.5" in str(outcomes[1].error)
+        assert "the rounding of its unit" in str(outcomes[1].error)
+        assert len(server.of("stock.inventory", "action_validate")) == 1 + 5
 
 
 def test_one_product_is_counted_once_per_place() -> None:

@@ -264,7 +264,7 @@ def test_lines_without_identity_are_not_added_a_second_time(odoo: FakeOdoo) -> N
     rows = [["shop.c1", "x", "a"], ["shop.c2", "y", "b"], ["shop.c2", "y", "c"]]
     with odoo.session() as session:
         outcomes = load(session, "res.partner", columns, rows)
-    assert outcomes == [Outcome("shop.c1", 1, changed=False), Outcome("shop.c2", 2, changed=False)]
+    assert outcomes == [Outcome("shop.c1", 1, changed=False), Outcome("shop.c2", 2)]
     assert odoo.of("res.partner", "load") == [[columns, [["shop.c2", "y", "b"], ["", "", "c"]]]]
 
 

@@ -4,7 +4,8 @@ Only the mechanics are here; what is done with a batch is the function handed in
 it is called again after a lost answer or a concurrent write.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from unierp_assets.odoo.errors import (
@@ -45,16 +46,19 @@ def settle(
     batch: int,
     connections: int | None = None,
     replayable: bool = True,
+    written: Container[K] = (),
 ) -> list[Outcome[K]]:
     """Runs ``act`` on batches over the session's connections; one outcome per item, in order.
 
     ``act`` returns an outcome for each of its items or raises. On a refusal the batch is halved until the bad item
     stands alone. When the server is down, or refuses the login, what was not begun fails at once with the same error.
     ``replayable=False``: a lost answer is not followed by another ``act``; the items fail with it.
+    ``written``: keys that ``act`` has begun to write, kept by the caller; when ``act`` runs again and finds the work
+    done, their outcomes still say ``changed``.
     """
     lanes = min(connections or session.connections, session.connections)
     groups = chunks(items, even_batch(len(items), batch, lanes))
-    return settle_groups(session, groups, act, key=key, connections=connections, replayable=replayable)
+    return settle_groups(session, groups, act, key=key, connections=connections, replayable=replayable, written=written)
 
 
 def together(items: Sequence[T], key: Callable[[T], object], size: int) -> list[list[T]]:
@@ -89,6 +93,7 @@ def settle_groups(
     key: Callable[[T], K],
     connections: int | None = None,
     replayable: bool = True,
+    written: Container[K] = (),
 ) -> list[Outcome[K]]:
     """:func:`settle` with batches made by the caller, who knows what must stay together."""
     down: list[OdooError] = []
@@ -121,5 +126,9 @@ def settle_groups(
         return work(part[:half]) + work(part[half:])
 
     attempts = session.map(work, groups, connections=connections)
-    found = {outcome.key: outcome for attempt in attempts for outcome in attempt.get()}
+    found = {
+        outcome.key: replace(outcome, changed=True) if outcome.ok and outcome.key in written else outcome
+        for attempt in attempts
+        for outcome in attempt.get()
+    }
     return [found[key(item)] for group in groups for item in group]

@@ -57,6 +57,8 @@ def load(
     lines = _one2many(session, model, columns)
     unmarked_lines = any(f"{name}/id" not in columns and f"{name}/.id" not in columns for name in lines)
 
+    written: set[K] = set()
+
     def act(part: list[_Record[K]]) -> list[Outcome[K]]:
         outcomes: list[Outcome[K]] = []
         if unmarked_lines:
@@ -65,6 +67,7 @@ def load(
             part = [record for record in part if record.xid not in there]
             if not part:
                 return outcomes
+        written.update(record.key for record in part)
         ids = _send(session, model, columns, part, context)
         return outcomes + [Outcome(record.key, id_) for record, id_ in zip(part, ids, strict=True)]
 
@@ -77,6 +80,7 @@ def load(
         batch=batch,
         connections=connections,
         replayable=replayable,
+        written=written,
     )
 
 

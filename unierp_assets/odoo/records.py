@@ -251,10 +251,13 @@ def archive(
 def unlink(session: OdooSession, model: str, ids: Sequence[int], *, batch: int = 100) -> list[Outcome[int]]:
     """Deletes; records already gone count as done (``changed=False``). Odoo removes their external ids too."""
 
+    written: set[int] = set()
+
     def act(part: list[int]) -> list[Outcome[int]]:
         there = session.call(model, "search", [["id", "in", part]], context={"active_test": False})
         if there:
+            written.update(there)
             session.step(model, "unlink", there)
-        return [Outcome(id_, id_, changed=id_ in set(there)) for id_ in part]
+        return [Outcome(id_, id_, changed=False) for id_ in part]
 
-    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch)
+    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, written=written)

@@ -67,14 +67,22 @@ def deliver(
             turns.append([])
         turns[turn].append(shipment)
 
+    written: set[str] = set()
+
     def act(part: list[Shipment]) -> list[Outcome[str]]:
-        return _book(session, namespace, part, carriers)
+        return _book(session, namespace, part, carriers, written)
 
     found = {
         outcome.key: outcome
         for turn in turns
         for outcome in settle(
-            session, turn, act, key=lambda shipment: shipment.key, batch=batch, connections=connections
+            session,
+            turn,
+            act,
+            key=lambda shipment: shipment.key,
+            batch=batch,
+            connections=connections,
+            written=written,
         )
     }
     return [found[shipment.key] for shipment in shipments]
@@ -90,8 +98,13 @@ def _carriers(session: OdooSession, names: set[str]) -> dict[str, int]:
 
 
 def _book(
-    session: OdooSession, namespace: str, part: Sequence[Shipment], carriers: Mapping[str, int]
+    session: OdooSession,
+    namespace: str,
+    part: Sequence[Shipment],
+    carriers: Mapping[str, int],
+    written: set[str],
 ) -> list[Outcome[str]]:
+    """``written`` gets the keys of the shipments that are about to be booked or marked."""
     errors: dict[str, OdooError] = {}
     pickings = bindings(session, namespace, model=PICKING, names=[shipment.key for shipment in part])
     new = [shipment for shipment in part if shipment.key not in pickings]
@@ -110,6 +123,7 @@ def _book(
         errors |= short
         todo = [shipment for shipment in todo if shipment.key not in short]
     if todo:
+        written.update(shipment.key for shipment in todo)
         session.step(
             PICKING,
             session.features.way("validate"),
@@ -117,15 +131,14 @@ def _book(
             context=VALIDATE_CONTEXT,
         )
         rows |= _rows(session, [pickings[shipment.key] for shipment in todo])
-    marked = _mark(session, part, pickings, rows, carriers)
-    done = {shipment.key for shipment in todo} | marked
+    _mark(session, part, pickings, rows, carriers, written)
     outcomes = []
     for shipment in part:
         id_ = pickings.get(shipment.key)
         error = errors.get(shipment.key)
         if error is None and id_ is not None:
             error = _not_done(session, id_, rows)
-        outcomes.append(Outcome(shipment.key, id_, error, changed=shipment.key in done))
+        outcomes.append(Outcome(shipment.key, id_, error, changed=False))
     return outcomes
 
 
@@ -301,10 +314,10 @@ def _mark(
     pickings: Mapping[str, int],
     rows: Mapping[int, Row],
     carriers: Mapping[str, int],
-) -> set[str]:
-    """Writes date, tracking number and carrier on done transfers where they differ; the keys of those written."""
+    written: set[str],
+) -> None:
+    """Writes date, tracking number and carrier on done transfers where they differ."""
     changes: dict[int, dict[str, Any]] = {}
-    keys: set[str] = set()
     for shipment in part:
         id_ = pickings.get(shipment.key)
         if id_ is None or id_ not in rows or rows[id_]["state"] != "done":
@@ -324,9 +337,8 @@ def _mark(
                 change["note"] = shipment.carrier
         if change:
             changes[id_] = change
-            keys.add(shipment.key)
+            written.add(shipment.key)
     insist(write_changed(session, PICKING, changes))
-    return keys
 
 
 def _not_done(session: OdooSession, id_: int, rows: Mapping[int, Row]) -> OdooError | None:

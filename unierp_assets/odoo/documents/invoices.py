@@ -55,15 +55,20 @@ def invoice_orders(
     fails with :class:`OdooValidationError` and stays draft (``id`` is set). Key: ``Invoice.key``."""
     session.features.require(ORDER, session.features.model("invoice"))
 
+    written: set[str] = set()
+
     def act(part: list[Invoice]) -> list[Outcome[str]]:
-        return _make(session, namespace, part)
+        return _make(session, namespace, part, written)
 
     # Older servers number the first invoice of a month while it is a draft: two connections would give it twice.
     lanes = session.features.number_lanes(connections)
-    return settle(session, invoices, act, key=lambda invoice: invoice.key, batch=batch, connections=lanes)
+    return settle(
+        session, invoices, act, key=lambda invoice: invoice.key, batch=batch, connections=lanes, written=written
+    )
 
 
-def _make(session: OdooSession, namespace: str, part: Sequence[Invoice]) -> list[Outcome[str]]:
+def _make(session: OdooSession, namespace: str, part: Sequence[Invoice], written: set[str]) -> list[Outcome[str]]:
+    """``written`` gets the keys of the invoices that are about to be made or bound."""
     model = session.features.model("invoice")
     ids = bindings(session, namespace, model=model, names=[invoice.key for invoice in part])
     orders = states(session, ORDER, [invoice.order_id for invoice in part], _order_fields(session))
@@ -84,7 +89,7 @@ def _make(session: OdooSession, namespace: str, part: Sequence[Invoice]) -> list
         known = [
             id_
             for id_ in order["invoice_ids"]
-            if others[id_]["state"] != "cancel" and others[id_][_kind(session)] == "out_invoice"
+            if id_ in others and others[id_]["state"] != "cancel" and others[id_][_kind(session)] == "out_invoice"
         ]
         if len(known) > 1:
             errors[invoice.key] = unfit(
@@ -98,18 +103,18 @@ def _make(session: OdooSession, namespace: str, part: Sequence[Invoice]) -> list
             )
         else:
             new.append(invoice)
+    written.update(adopted, (invoice.key for invoice in new))
     insist(bind(session, namespace, model, adopted))
     ids |= adopted
     if new:
         ids |= _create(session, namespace, model, new, orders)
     rows = states(session, model, ids.values(), ["amount_total"])
-    made = {invoice.key for invoice in new}
     return [
         Outcome(
             invoice.key,
             ids.get(invoice.key),
             errors.get(invoice.key) or _differing(session, model, invoice, ids[invoice.key], rows, orders),
-            changed=invoice.key in made or invoice.key in adopted,
+            changed=False,
         )
         for invoice in part
     ]
@@ -225,6 +230,7 @@ def post_invoices(
     method = "action_invoice_open" if model == "account.invoice" else "action_post"
 
     lanes = session.features.number_lanes(connections)
+    written: set[int] = set()
     numbers_on_posting = model == "account.invoice" or session.features.choose("parallel_numbers")
 
     def act(part: list[int]) -> list[Outcome[int]]:
@@ -235,6 +241,7 @@ def post_invoices(
             # Given to a draft, a number may have been given away since: it gets its own when it is posted.
             session.step(model, "write", numbered, {"name": "/"})
         if drafts:
+            written.update(drafts)
             session.step(model, method, drafts)
             rows |= states(session, model, drafts, [])
         outcomes = []
@@ -245,7 +252,8 @@ def post_invoices(
             elif rows[id_]["state"] not in POSTED:
                 state = rows[id_]["state"]
                 error = unfit(session, model, id_, f"the invoice is not posted but {state}", "look at it in UniERP")
-            outcomes.append(Outcome(id_, id_, error, changed=id_ in drafts))
+            outcomes.append(Outcome(id_, id_, error, changed=False))
         return outcomes
 
-    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, connections=lanes)
+    wanted = list(dict.fromkeys(ids))
+    return settle(session, wanted, act, key=lambda id_: id_, batch=batch, connections=lanes, written=written)

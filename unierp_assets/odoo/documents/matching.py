@@ -56,14 +56,18 @@ def regular_only(session: OdooSession) -> bool:
     return bool(rows)
 
 
-def reconcile_pairs(session: OdooSession, pairs: Sequence[tuple[int, int]], *, regular: bool) -> set[tuple[int, int]]:
-    """Settles ``(payment entry id, invoice id)`` pairs as far as both have something open; those that still had.
+def reconcile_pairs(
+    session: OdooSession, pairs: Sequence[tuple[int, int]], settled: set[tuple[int, int]], *, regular: bool
+) -> None:
+    """Settles ``(payment entry id, invoice id)`` pairs as far as both have something open; ``settled`` gets those that
+    had, before anything is written.
 
     Both must be posted. Looks first, so it may be called again at any time. ``regular`` is :func:`regular_only`."""
     if not pairs:
-        return set()
+        return
     lines = _receivable(session, {move for pair in pairs for move in pair})
     open_pairs = [pair for pair in pairs if _open(lines, pair[0]) and _open(lines, pair[1])]
+    settled.update(open_pairs)
     by_invoice: dict[int, list[int]] = {}
     for payment, invoice in open_pairs:
         by_invoice.setdefault(invoice, []).append(payment)
@@ -78,7 +82,6 @@ def reconcile_pairs(session: OdooSession, pairs: Sequence[tuple[int, int]], *, r
         session.step(PARTIAL, "create", [_partial(match) for match in matches])
     if not regular:
         _complete(session, {line["id"] for rows in lines.values() for line in rows})
-    return set(open_pairs)
 
 
 def _partial(match: Match) -> dict[str, Any]:

@@ -27,33 +27,33 @@ def confirm_orders(
 
     Without ``dates`` the order keeps the date it had as a draft. Confirmed ones are left alone except for a date in
     ``dates`` that differs. Cancelled ones fail with :class:`OdooValidationError`. Key: order id."""
+    written: set[int] = set()
+    placed: dict[int, datetime] = {
+        id_: date.astimezone(UTC).replace(microsecond=0) for id_, date in (dates or {}).items()
+    }
 
     def act(part: list[int]) -> list[Outcome[int]]:
         before = states(session, ORDER, part, ["date_order"])
         drafts = [id_ for id_ in part if id_ in before and before[id_]["state"] in ("draft", "sent")]
         after = before
+        for id_ in drafts:
+            # kept from the first look: after a lost answer the order no longer knows it
+            placed.setdefault(id_, instant(before[id_]["date_order"]) or datetime.now(UTC))
         if drafts:
+            written.update(drafts)
             session.step(ORDER, "action_confirm", drafts)
             after = states(session, ORDER, part, ["date_order"])
-        redated: dict[int, dict[str, datetime]] = {}
-        for id_, row in after.items():
-            wanted = _date(id_, before, dates)
-            if row["state"] in ("sale", "done") and wanted and instant(row["date_order"]) != wanted:
-                redated[id_] = {"date_order": wanted}
+        redated = {
+            id_: {"date_order": placed[id_]}
+            for id_, row in after.items()
+            if row["state"] in ("sale", "done") and id_ in placed and instant(row["date_order"]) != placed[id_]
+        }
+        written.update(redated)
         insist(write_changed(session, ORDER, redated))
-        return [
-            Outcome(id_, id_, _not_confirmed(session, id_, after), changed=id_ in drafts or id_ in redated)
-            for id_ in part
-        ]
+        return [Outcome(id_, id_, _not_confirmed(session, id_, after), changed=False) for id_ in part]
 
-    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, connections=connections)
-
-
-def _date(id_: int, before: Mapping[int, Row], dates: Mapping[int, datetime] | None) -> datetime | None:
-    """The date an order must have, in whole seconds as Odoo keeps it."""
-    if dates is not None and id_ in dates:
-        return dates[id_].astimezone(UTC).replace(microsecond=0)
-    return instant(before[id_]["date_order"]) if id_ in before else None
+    wanted = list(dict.fromkeys(ids))
+    return settle(session, wanted, act, key=lambda id_: id_, batch=batch, connections=connections, written=written)
 
 
 def _not_confirmed(session: OdooSession, id_: int, rows: Mapping[int, Row]) -> OdooError | None:
@@ -75,12 +75,14 @@ def cancel_orders(
     those need a return and a credit note."""
     stock = session.features.has(ORDER, "picking_ids")
     lockable = session.features.has(ORDER, "locked")
+    written: set[int] = set()
     fields = ["invoice_ids", *(["picking_ids"] if stock else []), *(["locked"] if lockable else [])]
 
     def act(part: list[int]) -> list[Outcome[int]]:
         rows = states(session, ORDER, part, fields)
         opposed = _opposed(session, rows)
         todo = [id_ for id_, row in rows.items() if row["state"] != "cancel" and id_ not in opposed]
+        written.update(todo)
         locked = [id_ for id_ in todo if rows[id_]["state"] == "done" or rows[id_].get("locked")]
         if locked:
             session.step(ORDER, "action_unlock", locked)
@@ -94,10 +96,11 @@ def cancel_orders(
                 error = gone(session, ORDER, id_)
             elif error is None and rows[id_]["state"] != "cancel":
                 error = unfit(session, ORDER, id_, "the order did not become cancelled", "cancel it in UniERP")
-            outcomes.append(Outcome(id_, id_, error, changed=id_ in todo))
+            outcomes.append(Outcome(id_, id_, error, changed=False))
         return outcomes
 
-    return settle(session, list(dict.fromkeys(ids)), act, key=lambda id_: id_, batch=batch, connections=connections)
+    wanted = list(dict.fromkeys(ids))
+    return settle(session, wanted, act, key=lambda id_: id_, batch=batch, connections=connections, written=written)
 
 
 def _opposed(session: OdooSession, rows: Mapping[int, Row]) -> dict[int, OdooError]:
@@ -108,11 +111,15 @@ def _opposed(session: OdooSession, rows: Mapping[int, Row]) -> dict[int, OdooErr
     invoices = states(session, invoice_model, [id_ for row in active for id_ in row["invoice_ids"]], ["display_name"])
     errors: dict[int, OdooError] = {}
     for row in active:
-        done = [transfers[id_]["name"] for id_ in row.get("picking_ids", ()) if transfers[id_]["state"] == "done"]
+        done = [
+            transfers[id_]["name"]
+            for id_ in row.get("picking_ids", ())
+            if id_ in transfers and transfers[id_]["state"] == "done"
+        ]
         posted = [
             invoices[id_]["display_name"]
             for id_ in row["invoice_ids"]
-            if invoices[id_]["state"] not in ("draft", "cancel")
+            if id_ in invoices and invoices[id_]["state"] not in ("draft", "cancel")
         ]
         if done or posted:
             documents = ", ".join(map(str, [*done, *posted]))

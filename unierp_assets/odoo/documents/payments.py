@@ -74,10 +74,13 @@ def register_payments(
     size = even_batch(len(payments), batch, min(lanes or session.connections, session.connections))
     groups = together(payments, lambda payment: payment.invoice_id, size)
 
-    def act(part: list[Payment]) -> list[Outcome[str]]:
-        return _register(session, namespace, part, books, old=old)
+    written: set[str] = set()
+    settled: set[tuple[int, int]] = set()
 
-    outcomes = settle_groups(session, groups, act, key=lambda payment: payment.key, connections=lanes)
+    def act(part: list[Payment]) -> list[Outcome[str]]:
+        return _register(session, namespace, part, books, written, settled, old=old)
+
+    outcomes = settle_groups(session, groups, act, key=lambda payment: payment.key, connections=lanes, written=written)
     found = {outcome.key: outcome for outcome in outcomes}
     return [found[payment.key] for payment in payments]
 
@@ -112,8 +115,17 @@ def _books(session: OdooSession, payments: Sequence[Payment]) -> _Books:
 
 
 def _register(
-    session: OdooSession, namespace: str, part: Sequence[Payment], books: _Books, *, old: bool
+    session: OdooSession,
+    namespace: str,
+    part: Sequence[Payment],
+    books: _Books,
+    written: set[str],
+    settled: set[tuple[int, int]],
+    *,
+    old: bool,
 ) -> list[Outcome[str]]:
+    """``written`` gets the keys of the payments that are about to be changed, ``settled`` the pairs of entry and
+    invoice about to be reconciled."""
     model = session.features.model("invoice")
     ids = bindings(session, namespace, model=PAYMENT, names=[payment.key for payment in part])
     invoices = states(session, model, [payment.invoice_id for payment in part], ["commercial_partner_id"])
@@ -121,7 +133,7 @@ def _register(
         payment.key: error for payment in part if (error := _not_payable(session, model, payment, invoices, books))
     }
     new = [payment for payment in part if payment.key not in ids and payment.key not in errors]
-    changed = {payment.key for payment in new}
+    written.update(payment.key for payment in new)
     if new:
         adopted = _entered_by_hand(session, namespace, new, invoices, books)
         insist(bind(session, namespace, PAYMENT, adopted))
@@ -133,6 +145,7 @@ def _register(
     rows = states(session, PAYMENT, ids.values(), extra)
     drafts = [id_ for id_ in ids.values() if id_ in rows and rows[id_]["state"] == "draft"]
     if drafts:
+        written.update(key for key, id_ in ids.items() if id_ in drafts)
         session.step(PAYMENT, session.features.way("pay"), drafts)
         rows |= states(session, PAYMENT, drafts, extra)
     for payment in part:
@@ -141,17 +154,13 @@ def _register(
             if error:
                 errors[payment.key] = error
     good = [payment for payment in part if payment.key in ids and payment.key not in errors]
-    changed |= {payment.key for payment in good if ids[payment.key] in drafts}
     if not old:
         # a payment without an entry (no outstanding account) is only linked to its invoice
         entries = {payment.key: ref(rows[ids[payment.key]]["move_id"]) for payment in good}
         pairs = {p.key: (entry, p.invoice_id) for p in good if (entry := entries[p.key]) is not None}
-        matched = reconcile_pairs(session, list(pairs.values()), regular=books.regular)
-        changed |= {key for key, pair in pairs.items() if pair in matched}
-    return [
-        Outcome(payment.key, ids.get(payment.key), errors.get(payment.key), changed=payment.key in changed)
-        for payment in part
-    ]
+        reconcile_pairs(session, list(pairs.values()), settled, regular=books.regular)
+        written.update(key for key, pair in pairs.items() if pair in settled)
+    return [Outcome(payment.key, ids.get(payment.key), errors.get(payment.key), changed=False) for payment in part]
 
 
 def _not_payable(

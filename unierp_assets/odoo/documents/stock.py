@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from unierp_assets.odoo.batches import even_batch, settle_groups, together
+from unierp_assets.odoo.batches import Suspects, even_batch, settle_groups, together
 from unierp_assets.odoo.documents.states import insist
 from unierp_assets.odoo.errors import OdooConcurrencyError
 from unierp_assets.odoo.outcomes import Outcome
@@ -60,18 +60,22 @@ def set_stock(
     lanes = min(connections or session.connections, session.connections)
     groups = together(rows, lambda row: row.product_id, even_batch(len(rows), batch, lanes))
 
+    written: set[Key] = set()
+
     def act(part: list[StockRow]) -> list[Outcome[Key]]:
         quants = _quants(session, part)
         lagging = [row for row in part if _lags(row, quants)]
         if lagging:
+            written.update(row.key for row in lagging)
             enter(session, lagging, quants)
             quants = _quants(session, part)
-            if any(_lags(row, quants) for row in lagging):
-                raise OdooConcurrencyError("the stock moved while it was set", server=session.server, model=QUANT)
-        changed = {row.key for row in lagging}
-        return [Outcome(row.key, changed=row.key in changed) for row in part]
+            wrong = [position for position, row in enumerate(part) if _lags(row, quants)]
+            if wrong:
+                error = _differs(session, part[wrong[0]], quants)
+                raise error if len(part) == 1 else Suspects(error, wrong)
+        return [Outcome(row.key, changed=False) for row in part]
 
-    outcomes = settle_groups(session, groups, act, key=lambda row: row.key, connections=connections)
+    outcomes = settle_groups(session, groups, act, key=lambda row: row.key, connections=connections, written=written)
     found = {outcome.key: outcome for outcome in outcomes}
     return [found[row.key] for row in rows]
 
@@ -104,6 +108,18 @@ def _counted(quants: Sequence[Row]) -> Decimal:
 def _lags(row: StockRow, quants: Mapping[Key, Sequence[Row]]) -> bool:
     # the server computes in floats and rounds to the unit's precision
     return abs(_counted(quants.get(row.key, ())) - row.quantity) >= Decimal("0.00001")
+
+
+def _differs(session: OdooSession, row: StockRow, quants: Mapping[Key, Sequence[Row]]) -> OdooConcurrencyError:
+    there = _counted(quants.get(row.key, ())).normalize()
+    return OdooConcurrencyError(
+        f"the stock of product {row.product_id} is {there:f} after it was set to {row.quantity.normalize():f}",
+        server=session.server,
+        model=QUANT,
+        record=str(row.key),
+        field="quantity",
+        remedy="look whether it moves just now, and at the rounding of its unit; then run again",
+    )
 
 
 def _by_quants(session: OdooSession, rows: Sequence[StockRow], quants: Mapping[Key, Sequence[Row]]) -> None:
