@@ -295,7 +295,9 @@ def bench(
     orders: Annotated[int, typer.Option(min=2, help="Orders of three lines.")] = 300,
     baseline_orders: Annotated[int, typer.Option(min=2, help="Orders that the one-by-one script makes.")] = 40,
     turns: Annotated[int, typer.Option(min=1, help="How often each side loads the customers.")] = 2,
-    quick: Annotated[bool, typer.Option("--quick", help="Small sizes: to see that it works, not for figures.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes, to see that it works; rates are not judged.")
+    ] = False,
     only: Annotated[list[str] | None, typer.Option(help="A scenario: customers or orders. May be repeated.")] = None,
     odoo: Annotated[str, typer.Option("--odoo", help="Odoo of the bench: 19 or 14.")] = "19",
     json: Json = False,

@@ -9,7 +9,7 @@ import pytest
 
 from unierp_assets.bench.plain import STEPS, PlainRun
 from unierp_assets.bench.results import Measure, Part, Report, Scenario, Worker
-from unierp_assets.bench.scenarios import SCENARIOS, customer_rows
+from unierp_assets.bench.scenarios import QUICK, SCENARIOS, Sizes, customer_rows
 from unierp_assets.bench.shop import STOCK, BenchShop, make_shop, order_lines
 from unierp_assets.bench.tables import show
 from unierp_assets.bench.worker import Stopwatch, peak_memory
@@ -65,6 +65,11 @@ def test_one_missed_target_fails_the_bench_and_a_figure_without_target_does_not(
     missed = Scenario("missed", "missed", [Measure("writes", "", 1, at_most=0), Measure("seconds", "s", 1.0)])
     assert Report("19", {}, {}, [shown]).met
     assert not Report("19", {}, {}, [shown, missed]).met
+
+
+def test_rates_of_small_sizes_are_shown_but_not_judged() -> None:
+    assert Sizes().target(0.8) == 0.8
+    assert QUICK.target(0.8) is None
 
 
 def test_the_parts_of_a_run_add_up_to_the_whole_process() -> None:

@@ -27,16 +27,22 @@ MEMORY_MEGABYTES = 500.0
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. ``turns``: how often each side loads the customers."""
+    """How much is measured. ``turns``: how often each side loads the customers. ``judged``: whether rates have to reach
+    their targets; small sizes measure little but the start of a process."""
 
     products: int = 5_000
     customers: int = 5_000
     orders: int = 300
     baseline_orders: int = 40
     turns: int = 2
+    judged: bool = True
+
+    def target(self, ratio: float) -> float | None:
+        """The ratio, where rates are judged."""
+        return ratio if self.judged else None
 
 
-QUICK = Sizes(products=200, customers=500, orders=20, baseline_orders=4, turns=1)
+QUICK = Sizes(products=200, customers=500, orders=20, baseline_orders=4, turns=1, judged=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class Bench:
 
 def customers(bench: Bench) -> list[Scenario]:
     """Flat customers through the whole pipeline, against the peer's bare import of the same rows."""
-    count, turns = bench.sizes.customers, bench.sizes.turns
+    sizes = bench.sizes
+    count = sizes.customers
     programs = peer.install(bench.cache, bench.progress)
     file = bench.stand.folder / "customers.csv"
     peer.write_file(file, *customer_rows(count))
@@ -78,7 +85,7 @@ def customers(bench: Bench) -> list[Scenario]:
                 workers.append(ours.sync(place, bench.home, "customers"))
                 detail(f"{workers[-1].whole:.1f} s")
 
-    for turn in range(turns):
+    for turn in range(sizes.turns):
         for side in (theirs, own) if turn % 2 == 0 else (own, theirs):
             side()
     whole, run = mean(worker.whole for worker in workers), mean(worker.without_start for worker in workers)
@@ -93,7 +100,7 @@ def customers(bench: Bench) -> list[Scenario]:
                     count / whole,
                     count / mean(each.whole for each in peers),
                     peer.NAME,
-                    at_least=CUSTOMERS_RATIO,
+                    at_least=sizes.target(CUSTOMERS_RATIO),
                 ),
                 Measure(
                     "customers, without start-up",
@@ -185,7 +192,9 @@ def _orders(sizes: Sizes, worker: Worker, baseline: PlainRun) -> Scenario:
         "orders",
         f"{sizes.orders:,} orders of 3 lines: created, confirmed, delivered, invoiced, posted, paid",
         [
-            Measure("orders, whole process", "/s", sizes.orders / worker.whole, theirs, against, ORDERS_RATIO),
+            Measure(
+                "orders, whole process", "/s", sizes.orders / worker.whole, theirs, against, sizes.target(ORDERS_RATIO)
+            ),
             Measure("orders, without start-up", "/s", sizes.orders / worker.without_start, theirs, against),
         ],
         worker.parts(),
