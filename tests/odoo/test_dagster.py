@@ -135,10 +135,10 @@ def test_every_rule_that_is_broken_is_a_check_with_count_and_examples(
     assert set(broken) <= set(checks)
     for name, check in checks.items():
         assert check.passed == (name not in broken), name
-        shown = [record.data["key"] for record in check.metadata["examples"].records]  # type: ignore[union-attr]
         if check.passed:
-            assert shown == []
+            assert "examples" not in check.metadata
             continue
+        shown = [record.data["key"] for record in check.metadata["examples"].records]  # type: ignore[attr-defined]
         outcome, count, keys = broken[name]
         assert check.metadata["unexpected_count"].value == count
         assert check.severity.value == ("ERROR" if outcome == "quarantine" else "WARN")
@@ -155,7 +155,7 @@ def test_what_waits_is_a_warning_with_the_reason(world: World, first: dg.Execute
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert check.metadata["count"].value == len(held)
-    for record in check.metadata["examples"].records:  # type: ignore[union-attr]
+    for record in check.metadata["examples"].records:  # type: ignore[attr-defined]
         assert held[str(record.data["key"])] == record.data["reason"]
 
 
@@ -290,7 +290,8 @@ def test_personal_values_are_not_shown(world: World, first: dg.ExecuteInProcessR
     shown = " ".join(
         str(record.data)
         for check in first.get_asset_check_evaluations()
-        for record in check.metadata["examples"].records  # type: ignore[union-attr]
+        if "examples" in check.metadata
+        for record in check.metadata["examples"].records  # type: ignore[attr-defined]
     )
     assert not [email for email in emails if email in shown]
     assert STAGING["customers"].c.email.info["personal"]

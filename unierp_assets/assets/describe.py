@@ -122,11 +122,10 @@ def last_update(at: datetime | None = None) -> dict[str, Any]:
     return {"dagster/last_updated_timestamp": dg.MetadataValue.timestamp(at.astimezone(UTC))} if at else {}
 
 
-def examples(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = (KEY,)) -> dg.TableMetadataValue:
-    """A few rows as a table in the UI."""
-    return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({name: None if row[name] is None else str(row[name]) for name in columns}) for row in rows
-        ],
-        schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in columns]),
-    )
+def examples(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = (KEY,)) -> dict[str, dg.TableMetadataValue]:
+    """A few rows as a table in the UI; nothing where there are none."""
+    records = [
+        dg.TableRecord({name: None if row[name] is None else str(row[name]) for name in columns}) for row in rows
+    ]
+    schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in columns])
+    return {"examples": dg.MetadataValue.table(records=records, schema=schema)} if records else {}

@@ -152,7 +152,7 @@ def gate(entity: Entity) -> dg.AssetChecksDefinition:
             if name not in wanted:
                 continue
             metadata = dict(result["metadata"])
-            metadata["examples"] = examples(metadata["examples"], (KEY, "value"))
+            metadata |= examples(metadata.pop("examples"), (KEY, "value"))
             yield dg.AssetCheckResult(
                 asset_key=about,
                 check_name=name,
@@ -329,7 +329,7 @@ def _load_checks(work: Step, entity: Entity, about: dg.AssetKey) -> Iterator[dg.
             check_name=name,
             passed=rows.is_empty(),
             severity=severity,
-            metadata={"count": rows.height, "examples": examples(rows.head(EXAMPLES).to_dicts(), shown)},
+            metadata={"count": rows.height, **examples(rows.head(EXAMPLES).to_dicts(), shown)},
         )
     yield dg.AssetCheckResult(
         asset_key=about,
@@ -338,7 +338,7 @@ def _load_checks(work: Step, entity: Entity, about: dg.AssetKey) -> Iterator[dg.
         severity=dg.AssetCheckSeverity.WARN,
         metadata={
             "count": conflicts.height,
-            "examples": examples(conflicts.head(EXAMPLES).to_dicts(), (KEY, "field", "strategy")),
+            **examples(conflicts.head(EXAMPLES).to_dicts(), (KEY, "field", "strategy")),
         },
     )
 
@@ -387,5 +387,5 @@ def rows_check(
         asset_key=about,
         check_name=name,
         passed=rows.is_empty(),
-        metadata={"count": rows.height, "examples": examples(rows.head(EXAMPLES).to_dicts(), show)},
+        metadata={"count": rows.height, **examples(rows.head(EXAMPLES).to_dicts(), show)},
     )

@@ -73,16 +73,17 @@ def looked_at(entity: Entity) -> tuple[str, ...]:
 def load_deps(entity: Entity) -> list[dg.AssetKey]:
     """What the load of an entity follows: its rows, UniERP's, what it refers to, and what its gate has to see."""
     before = loaded_before(entity)
-    seen: set[str] = {entity.name}
+    earlier: set[str] = set()
     unseen = list(before)
     while unseen:
         name = unseen.pop()
-        if name not in seen:
-            seen.add(name)
+        if name not in earlier:
+            earlier.add(name)
             unseen += loaded_before(ENTITIES[name])
+    staged = {entity.name, *earlier, *(name for load in earlier for name in looked_at(ENTITIES[load]))}
     return [
         key(Layer.STAGING, entity.name),
-        *(key(Layer.STAGING, name) for name in looked_at(entity) if name not in seen),
+        *(key(Layer.STAGING, name) for name in looked_at(entity) if name not in staged),
         key(Layer.LANDING_UNIERP, entity.name),
         *(key(Layer.UNIERP, name) for name in before),
     ]

@@ -94,7 +94,7 @@ def _agreements(work: Step) -> Iterator[dg.AssetCheckResult]:
                 **{name: row[name] for name in ("matched", "missing", "surplus", "differing", "held", "quarantined")},
                 "accuracy_percent": float(row["accuracy_percent"]),
                 # The values themselves may be personal data.
-                "examples": examples(found, ("key", "field", "reason")),
+                **examples(found, ("key", "field", "reason")),
             },
         )
 
