@@ -7,7 +7,7 @@ not: the data of a test. Unit tests ask for none of it.
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -203,18 +203,34 @@ class RunningOdoo:
 
 
 @pytest.fixture(scope="session")
-def odoo_server(
+def odoo_servers(
     request: pytest.FixtureRequest, services_folder: Path, postgres: PostgresServer
-) -> Iterator[RunningOdoo]:
-    """A real Odoo with two workers, once per session and version."""
-    version: OdooVersion = request.param
-    program, template = request.config.stash[PREPARED][version].result()
-    odoo = RunningOdoo(services_folder, version, program, template, postgres)
-    odoo.start()
+) -> Iterator[Callable[[OdooVersion], RunningOdoo]]:
+    """The servers by version, each made when it is first asked for and kept to the end.
+
+    pytest tears a session's parametrised fixture down whenever the next test wants another parameter: kept here, a
+    version is started once, however the tests are ordered.
+    """
+    running: dict[OdooVersion, RunningOdoo] = {}
+
+    def server(version: OdooVersion) -> RunningOdoo:
+        if version not in running:
+            program, template = request.config.stash[PREPARED][version].result()
+            running[version] = RunningOdoo(services_folder, version, program, template, postgres)
+            running[version].start()
+        return running[version]
+
     try:
-        yield odoo
+        yield server
     finally:
-        odoo.stop()
+        for odoo in running.values():
+            odoo.stop()
+
+
+@pytest.fixture(scope="session")
+def odoo_server(request: pytest.FixtureRequest, odoo_servers: Callable[[OdooVersion], RunningOdoo]) -> RunningOdoo:
+    """A real Odoo with two workers, once per session and version."""
+    return odoo_servers(request.param)
 
 
 @pytest.fixture

@@ -108,8 +108,8 @@ def test_what_is_materialised_from_the_page_ends_green(page: "Page", services: S
     page.get_by_text("Never materialized").first.wait_for()
     page.locator("button", has_text="Materialize").first.click()
     page.get_by_text(re.compile(r"\d+ (second|minute)s? ago")).first.wait_for()
-    page.reload()
-    page.get_by_text("Row count").first.wait_for()
+    page.goto("/assets/landing_storefront/categories?view=events")
+    page.get_by_text("dagster/row_count").first.wait_for()
     with psycopg.connect(services.warehouse_url.get_secret_value()) as connection:
         rows = connection.execute("SELECT count(*) FROM landing_storefront.categories").fetchone()
     assert rows is not None
