@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unierp_assets.entities import DOMAINS, ENTITIES
-from unierp_assets.entities.spec import Entity, Field, Kind, Role, System
+from unierp_assets.entities.spec import Entity, Field, Kind, Role, Strategy, System
 from unierp_assets.odoo.catalogue import CONCEPTS
 from unierp_assets.settings import PREFIX, Settings
 
@@ -73,9 +73,10 @@ def _mapping() -> Iterator[str]:
     yield "Generated from `unierp_assets/entities/` by `unierp docs`: change it there, not here."
     yield ""
     yield "Every entity is one table in each of the schemas `staging` (canonical rows of the shop), `landing_unierp`"
-    yield "(the same as UniERP has them) and `base` (what both last agreed on). *Owner* decides where both sides"
-    yield "changed a field differently. A name in italics is a concept that is called differently from one Odoo to the"
-    yield "next."
+    yield "(the same as UniERP has them) and `base` (what both last agreed on). Where both sides changed a field"
+    yield "differently, its *owner* wins, unless another strategy is named: `latest` (the side that changed last),"
+    yield "`union` (of sets: what either added stays, what either removed goes) or `manual` (the record is held until a"
+    yield "person decides). A name in italics is a concept that is called differently from one Odoo to the next."
     for domain in DOMAINS:
         yield ""
         yield f"## {domain.capitalize()}"
@@ -105,6 +106,8 @@ def _field(entity: Entity, field: Field, *, read_only: bool) -> str:
         kind += ", personal"
     role = "read from UniERP" if read_only else _ROLES[field.role]
     owner = field.owner.value if field.role is Role.SYNC and not read_only else ""
+    if owner and field.strategy is not Strategy.OWNER:
+        owner = field.strategy.value
     flows = ", ".join(system.value for system in System if system in field.flows_to) if owner else ""
     target = f"`{field.odoo}`" if field.odoo else ""
     if f"{entity.model}/{field.odoo}" in CONCEPTS:

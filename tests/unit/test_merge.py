@@ -1,5 +1,6 @@
 """The three-way comparison, proven by properties over generated rows and by the cases people ask about."""
 
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System, Withdrawal
-from unierp_assets.sync.merge import TO_STOREFRONT, TO_UNIERP, Merged, merge
+from unierp_assets.entities import ENTITIES
+from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, Strategy, System, Withdrawal
+from unierp_assets.sync.merge import (
+    CHANGED_AT,
+    DECISIONS,
+    TO_STOREFRONT,
+    TO_UNIERP,
+    Merged,
+    from_text,
+    merge,
+)
 
-BOTH = (System.UNIERP, System.STOREFRONT)
 ENTITY = Entity(
     name="things",
     domain="products",
@@ -23,6 +32,7 @@ ENTITY = Entity(
         Field("theirs_both", Kind.TEXT, "Owned by UniERP, flows both ways.", owner=System.UNIERP, flows_to=BOTH),
         Field("ours_only", Kind.TEXT, "Owned by the shop, flows to UniERP."),
         Field("theirs_kept", Kind.TEXT, "Owned by UniERP, flows to UniERP.", owner=System.UNIERP),
+        Field("latest", Kind.TEXT, "The later one wins.", flows_to=BOTH, strategy=Strategy.LATEST),
         Field("stock", Kind.DECIMAL, "Flows to the shop.", scale=2, owner=System.UNIERP, flows_to=(System.STOREFRONT,)),
         Field("active", Kind.BOOLEAN, "Whether it is on sale.", owner=System.UNIERP),
         Field("total", Kind.DECIMAL, "Computed by UniERP.", role=Role.VERIFY, scale=2),
@@ -144,7 +154,7 @@ def one(name: str, ours: Any, theirs: Any, base: Any) -> dict[str, Any]:
     return {"to": systems[0], "value": row[name]}
 
 
-@pytest.mark.parametrize("name", ["ours_both", "theirs_both", "ours_only", "theirs_kept"])
+@pytest.mark.parametrize("name", ["ours_both", "theirs_both", "ours_only", "theirs_kept", "latest"])
 def test_a_change_of_the_shop_alone_goes_to_unierp_whoever_owns_the_field(name: str) -> None:
     assert one(name, "new", "old", "old") == {"to": "unierp", "value": "new"}
 
@@ -189,3 +199,138 @@ def test_what_is_gone_from_the_shop_is_withdrawn_once() -> None:
     blank = dict.fromkeys(SYNCED)
     assert compare({}, {"1": {**blank, "active": True}}, {}, gone=("1", "2")).withdrawn[KEY].to_list() == ["1"]
     assert compare({}, {"1": {**blank, "active": False}}, {}, gone=("1",)).withdrawn.is_empty()
+
+
+def at(frame_: pl.DataFrame, hour: int) -> pl.DataFrame:
+    """The frame as it would be had all its rows changed at that hour."""
+    return frame_.with_columns(pl.lit(datetime(2026, 1, 1, hour, tzinfo=UTC)).dt.cast_time_unit("us").alias(CHANGED_AT))
+
+
+@pytest.mark.parametrize(
+    ("ours_at", "theirs_at", "winner"), [(9, 10, "storefront"), (10, 9, "unierp"), (9, 9, "unierp")]
+)
+def test_the_side_that_changed_last_wins_where_that_is_declared(ours_at: int, theirs_at: int, winner: str) -> None:
+    blank = dict.fromkeys(SYNCED)
+    merged = merge(
+        ENTITY,
+        at(frame({"1": {**blank, "latest": "mine"}}), ours_at),
+        at(frame({"1": {**blank, "latest": "yours"}}, Role.SYNC, Role.VERIFY), theirs_at),
+        frame({"1": {**blank, "latest": "old"}}, Role.SYNC),
+        pl.DataFrame(schema={KEY: pl.String()}),
+    )
+    row = merged.updates.row(0, named=True)
+    assert (row["latest"], row[TO_UNIERP], row[TO_STOREFRONT]) == (
+        ("yours", [], ["latest"]) if winner == "storefront" else ("mine", ["latest"], [])
+    )
+
+
+PEOPLE = Entity(
+    name="people",
+    domain="customers",
+    description="People.",
+    model="person",
+    inputs=(Input("people", "id"),),
+    fields=(
+        Field("vat", Kind.TEXT, "Decided by a person.", flows_to=BOTH, strategy=Strategy.MANUAL),
+        Field("groups", Kind.REFERENCES, "A set.", flows_to=BOTH, strategy=Strategy.UNION, target="people"),
+        Field("name", Kind.TEXT, "A neighbour."),
+    ),
+    stage=lambda inputs: inputs["people"],
+)
+
+
+def meet(ours: tuple[Any, ...], theirs: tuple[Any, ...], base: tuple[Any, ...], *made: tuple[Any, ...]) -> Merged:
+    """The merge of one person: (vat, groups, name) on each side; ``made`` are decisions."""
+    frames = [pl.DataFrame([("1", *row)], schema=PEOPLE.schema(), orient="row") for row in (ours, theirs, base)]
+    return merge(
+        PEOPLE, *frames, pl.DataFrame(schema={KEY: pl.String()}), pl.DataFrame(made, schema=DECISIONS, orient="row")
+    )
+
+
+def test_a_manual_conflict_holds_the_whole_record_until_a_person_decides() -> None:
+    sides = (("A", None, "Ada"), ("B", None, "Ada"), ("O", None, "Eve"))
+    merged = meet(*sides)
+    assert merged.updates.is_empty()
+    assert merged.agreed.is_empty()
+    assert merged.conflicts.rows() == [("1", "vat", "O", "A", "B", "manual", None)]
+    for take, value, to_unierp, to_storefront in (
+        ("ours", None, ["vat"], []),
+        ("theirs", None, [], ["vat"]),
+        ("value", "C", ["vat"], ["vat"]),
+    ):
+        decided = meet(*sides, ("1", "vat", "A", "B", take, value))
+        row = decided.updates.row(0, named=True)
+        assert (row["vat"], row[TO_UNIERP], row[TO_STOREFRONT]) == (
+            {"ours": "A", "theirs": "B", "value": "C"}[take],
+            to_unierp,
+            to_storefront,
+        )
+        assert decided.conflicts["outcome"].to_list() == [take]
+
+
+def test_a_decision_about_other_values_than_those_that_stand_now_does_not_count() -> None:
+    merged = meet(("A2", None, "Ada"), ("B", None, "Ada"), ("O", None, "Ada"), ("1", "vat", "A", "B", "theirs", None))
+    assert merged.updates.is_empty()
+    assert merged.conflicts["outcome"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "base", "union"),
+    [
+        ("1,2", "1,3", "1", "1,2,3"),  # each side added one
+        ("2", "1,2,3", "1,2", "2,3"),  # we removed one, they added one
+        (None, "1", "1", None),  # we removed the last one
+        ("1", None, None, "1"),  # they have none and never had
+        ("1", None, "1", None),  # they removed the last one
+    ],
+)
+def test_a_union_keeps_what_either_side_added_and_drops_what_either_removed(
+    ours: str | None, theirs: str | None, base: str | None, union: str | None
+) -> None:
+    merged = meet(("A", ours, "Ada"), ("A", theirs, "Ada"), ("A", base, "Ada"))
+    row = merged.updates.row(0, named=True)
+    assert row["groups"] == union
+    assert (TO_UNIERP, union != theirs) == (TO_UNIERP, "groups" in row[TO_UNIERP])
+    assert (TO_STOREFRONT, union != ours) == (TO_STOREFRONT, "groups" in row[TO_STOREFRONT])
+
+
+sets = st.one_of(st.none(), st.sets(st.sampled_from("1234"), min_size=1).map(lambda keys: ",".join(sorted(keys))))
+
+
+@given(ours=sets, theirs=sets, base=sets)
+def test_a_union_agrees_with_the_algebra_of_sets(ours: str | None, theirs: str | None, base: str | None) -> None:
+    def members(text: str | None) -> set[str]:
+        return set(text.split(",")) if text else set()
+
+    mine, yours, before = members(ours), members(theirs), members(base)
+    expected = (mine | yours) - (before - mine) - (before - yours)
+    merged = meet(("A", ours, "Ada"), ("A", theirs, "Ada"), ("A", base, "Ada"))
+    found = merged.updates if merged.updates.height else merged.agreed
+    # Where nothing is to be written and nothing to be remembered, all three are the same set.
+    assert members(found["groups"][0] if found.height else base) == expected
+
+
+def test_what_flows_back_to_the_shop_says_into_which_column() -> None:
+    for entity in ENTITIES.values():
+        for field in entity.synced:
+            assert (field.column is not None) == (System.STOREFRONT in field.flows_to), (entity.name, field.name)
+            # A union, or what a person gives, may have to be written on both sides.
+            if field.strategy in (Strategy.UNION, Strategy.MANUAL):
+                assert set(field.flows_to) == set(BOTH)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (Kind.DECIMAL, "1.50", Decimal("1.50")),
+        (Kind.BOOLEAN, "true", True),
+        (Kind.INTEGER, "7", 7),
+        (Kind.TEXT, "x", "x"),
+        (Kind.TIMESTAMP, "2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
+        (Kind.DATE, "2026-01-02", date(2026, 1, 2)),
+        (Kind.DECIMAL, "much", None),
+    ],
+)
+def test_a_text_is_read_as_the_value_it_stands_for(kind: Kind, text: str, value: Any) -> None:
+    field = Field("x", kind, "A value.", scale=2)
+    assert pl.DataFrame({"text": [text]}).select(from_text(field, pl.col("text"))).item() == value

@@ -19,7 +19,7 @@ from unierp_assets.sync import apply as apply_module
 from unierp_assets.sync.applier import Applier, Result, held
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.pipeline import load_entity
-from unierp_assets.sync.state import pending
+from unierp_assets.sync.state import PARKED_AFTER, dead_letters, pending, replay
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import ACCEPTED, BASE, BINDINGS, LEDGER, PENDING, STAGING
 
@@ -64,7 +64,7 @@ def count(warehouse: Warehouse, table: sa.Table) -> int:
 
 def waiting(warehouse: Warehouse) -> dict[str, tuple[str, str]]:
     with warehouse.transaction() as tx:
-        return {key: (state, reason) for key, state, reason in pending(tx, "customers").iter_rows()}
+        return {key: (state, reason) for key, state, reason, _ in pending(tx, "customers").iter_rows()}
 
 
 def down(key: str) -> Result:
@@ -170,3 +170,26 @@ def test_large_sets_are_worked_in_slices(context: SyncContext, monkeypatch: pyte
     monkeypatch.setitem(apply_module.APPLIERS, "customers", Counting)
     assert load_entity(context, CUSTOMERS).created == 250
     assert sizes == [100, 100, 50]
+
+
+def test_a_record_refused_too_often_is_parked_until_it_changes_or_is_replayed(
+    context: SyncContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(context.warehouse, "1", "2")
+    asked = answering(monkeypatch, refused)
+    for _ in range(PARKED_AFTER + 2):
+        load_entity(context, CUSTOMERS)
+    assert asked.count("1") == PARKED_AFTER
+    letters = dead_letters(context.warehouse, "customers")
+    assert letters.select(KEY, "state", "attempts").rows() == [("1", "parked", 3), ("2", "parked", 3)]
+    assert all("no such thing" in reason for reason in letters["reason"])
+
+    assert replay(context.warehouse, "customers", "1") == 1
+    load_entity(context, CUSTOMERS)
+    assert (asked.count("1"), asked.count("2")) == (PARKED_AFTER + 1, PARKED_AFTER)
+
+    stage(context.warehouse, "2", name="Grace")
+    answering(monkeypatch, lambda key: Result(key, int(key)))
+    assert load_entity(context, CUSTOMERS).created == 2
+    assert dead_letters(context.warehouse).is_empty()
+    assert replay(context.warehouse) == 0

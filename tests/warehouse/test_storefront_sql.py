@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import create_engine, make_url
 
-from unierp_assets.storefront.contract import contract_metadata, contract_tables, key_column
+from unierp_assets.storefront.contract import contract_metadata, contract_tables, grants, key_column
 from unierp_assets.storefront.source import Storefront, StorefrontContractError, StorefrontUnavailable, pages
 from unierp_assets.storefront.sql import SqlStorefront
 
@@ -74,8 +74,11 @@ def available(owner: psycopg.Connection) -> list[tuple]:
     return owner.execute("SELECT variant_id, location_id, available FROM shop.stock_levels ORDER BY 1, 2").fetchall()
 
 
-def stock(*rows: tuple[int | None, int, object]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=["variant_id", "location_id", "available"], orient="row")
+def seen(shop: SqlStorefront, levels: dict[int, object]) -> pl.DataFrame:
+    """The rows to write: what is available by key of the stock level, each as the shop has it now."""
+    rows = shop.changed("stock_levels", None, None, 10_000).select("id", "updated_at")
+    wanted = pl.DataFrame({"id": list(levels), "available": [Decimal(str(value)) for value in levels.values()]})
+    return rows.join(wanted, on="id")
 
 
 # -- the database keeps updated_at true -----------------------------------------------------------------------------
@@ -340,14 +343,22 @@ def test_missing_rights_are_told_apart_from_missing_tables(owner: psycopg.Connec
         shop.check()
     grant(owner, reader, "SELECT ON ALL TABLES IN SCHEMA shop")
     shop.check(write_back=False)
-    with pytest.raises(StorefrontContractError, match=r"GRANT UPDATE \(available\) ON shop\.stock_levels"):
+    with pytest.raises(StorefrontContractError) as refused:
         shop.check()
+    for missing in (
+        "GRANT UPDATE (available) ON shop.stock_levels",
+        "GRANT UPDATE (amount, valid_from, valid_to) ON shop.prices",
+        "GRANT DELETE ON shop.prices",
+        "GRANT INSERT, DELETE ON shop.customer_group_members",
+    ):
+        assert missing in str(refused.value)
     add_stock(owner, (1, 1, "5"))
     with pytest.raises(StorefrontContractError, match=r"GRANT UPDATE \(available\)"):
-        shop.write_available(stock((1, 1, 4)))
-    grant(owner, reader, "UPDATE (available) ON shop.stock_levels")
+        shop.write("stock_levels", seen(shop, {1: 4}))
+    for statement in grants("reader"):
+        grant(owner, reader, statement.removeprefix("GRANT ").removesuffix(" TO reader;"))
     shop.check()
-    assert shop.write_available(stock((1, 1, 4))) == 1
+    assert shop.write("stock_levels", seen(shop, {1: 4})) == [1]
     shop.close()
 
 
@@ -368,24 +379,35 @@ def test_only_rows_that_differ_are_written_and_writing_again_changes_nothing(
     owner: psycopg.Connection, shop: SqlStorefront
 ) -> None:
     add_stock(owner, (1, 1, "5"), (1, 2, "6"), (2, 1, "7"))
-    rows = stock((1, 1, 5), (1, 2, 9), (2, 1, 0))
-    assert shop.write_available(rows) == 2
+    levels: dict[int, object] = {1: 5, 2: 9, 3: 0}
+    assert shop.write("stock_levels", seen(shop, levels)) == [1, 2, 3]
     assert available(owner) == [(1, 1, 5), (1, 2, 9), (2, 1, 0)]
     before = owner.execute("SELECT id, on_hand, updated_at FROM shop.stock_levels ORDER BY id").fetchall()
     assert [on_hand for _, on_hand, _ in before] == [10, 10, 10]
     assert before[0][2] == datetime(2026, 1, 1, tzinfo=UTC)
     assert before[1][2] > before[0][2]
-    assert shop.write_available(rows) == 0
+    assert shop.write("stock_levels", seen(shop, levels)) == [1, 2, 3]
     assert owner.execute("SELECT id, on_hand, updated_at FROM shop.stock_levels ORDER BY id").fetchall() == before
 
 
-def test_a_pair_the_shop_does_not_have_is_left_out_and_null_is_replaced(
+def test_a_row_the_shop_has_changed_since_it_was_read_is_left_alone(
     owner: psycopg.Connection, shop: SqlStorefront
 ) -> None:
-    add_stock(owner, (1, 1, "5"))
-    owner.execute("UPDATE shop.stock_levels SET available = NULL")
-    assert shop.write_available(stock((1, 1, Decimal("2.5")), (9, 9, Decimal(1)))) == 1
-    assert available(owner) == [(1, 1, Decimal("2.5"))]
+    add_stock(owner, (1, 1, "5"), (2, 1, "7"))
+    rows = seen(shop, {1: 4, 2: 6})
+    owner.execute("UPDATE shop.stock_levels SET available = 1 WHERE id = 1")
+    assert shop.write("stock_levels", rows) == [2]
+    assert available(owner) == [(1, 1, 1), (2, 1, 6)]
+
+
+def test_a_row_the_shop_does_not_have_is_left_out_and_null_is_written_and_replaced(
+    owner: psycopg.Connection, shop: SqlStorefront
+) -> None:
+    owner.execute("INSERT INTO shop.prices (id, variant_id, currency, amount, valid_to) VALUES (1, 2, 'EUR', 3, now())")
+    row = shop.changed("prices", None, None, 1).select("id", "updated_at")
+    ended = row.with_columns(valid_from=pl.lit(T0), valid_to=pl.lit(None, pl.Datetime("us", "UTC")))
+    assert shop.write("prices", pl.concat([ended, ended.with_columns(id=pl.lit(9, pl.Int64))])) == [1]
+    assert owner.execute("SELECT valid_from, valid_to FROM shop.prices").fetchall() == [(T0, None)]
 
 
 def test_more_rows_than_a_batch_are_all_written(owner: psycopg.Connection, shop: SqlStorefront) -> None:
@@ -393,16 +415,31 @@ def test_more_rows_than_a_batch_are_all_written(owner: psycopg.Connection, shop:
         "INSERT INTO shop.stock_levels (id, variant_id, location_id, available)"
         " SELECT n, n, 1, 0 FROM generate_series(1, 5000) n"
     )
-    assert shop.write_available(stock(*[(number, 1, number) for number in range(1, 5001)])) == 5000
+    assert len(shop.write("stock_levels", seen(shop, {number: number for number in range(1, 5001)}))) == 5000
     assert owner.execute("SELECT count(*) FROM shop.stock_levels WHERE available = id").fetchone() == (5000,)
 
 
-def test_stock_that_is_not_one_number_per_pair_is_refused(shop: SqlStorefront) -> None:
-    with pytest.raises(ValueError, match="without variant"):
-        shop.write_available(stock((None, 1, 1)))
-    with pytest.raises(ValueError, match="two rows"):
-        shop.write_available(stock((1, 1, 1), (1, 1, 2)))
-    assert shop.write_available(stock()) == 0
+def test_only_what_the_contract_lets_be_written_is_written(shop: SqlStorefront) -> None:
+    row = pl.DataFrame({"id": [1], "updated_at": [T0], "on_hand": [Decimal(1)]})
+    with pytest.raises(ValueError, match=r"stock_levels\.on_hand is not written"):
+        shop.write("stock_levels", row)
+    with pytest.raises(ValueError, match="neither added nor deleted"):
+        shop.unlink("customers", pl.DataFrame({"id": [1]}))
+    with pytest.raises(ValueError, match="lacks a value"):
+        shop.link("customer_group_members", pl.DataFrame({"customer_id": [1], "group_id": [None]}))
+
+
+@pytest.mark.parametrize("keys", ["of the shop's own", "none"])
+def test_links_are_added_and_deleted_once(owner: psycopg.Connection, shop: SqlStorefront, keys: str) -> None:
+    if keys == "of the shop's own":
+        owner.execute("ALTER TABLE shop.customer_group_members ALTER id ADD GENERATED BY DEFAULT AS IDENTITY")
+    links = pl.DataFrame({"customer_id": [1, 1, 2], "group_id": [7, 8, 7]})
+    assert shop.link("customer_group_members", links) == 3
+    assert shop.link("customer_group_members", links) == 0
+    assert shop.unlink("customer_group_members", links[1:]) == 2
+    assert shop.unlink("customer_group_members", links[1:]) == 0
+    found = owner.execute("SELECT customer_id, group_id FROM shop.customer_group_members").fetchall()
+    assert found == [(1, 7)]
 
 
 # -- the shop is away -----------------------------------------------------------------------------------------------

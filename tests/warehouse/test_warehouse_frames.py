@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.warehouse import Warehouse
-from unierp_assets.warehouse.tables import LEDGER, RUNS, STAGING
+from unierp_assets.warehouse.tables import CONFLICTS, RUNS, STAGING
 
 VARIANTS = ENTITIES["variants"].schema()
 
@@ -148,10 +148,16 @@ def test_floats_are_refused_by_name(warehouse: Warehouse) -> None:
 
 def test_generated_numbers_are_left_to_the_database(warehouse: Warehouse) -> None:
     entries = pl.DataFrame(
-        {"run_id": ["r"] * 2, "system": ["unierp"] * 2, "entity": ["taxes"] * 2, "key": ["1", "2"], "action": ["a"] * 2}
+        {
+            "run_id": ["r"] * 2,
+            "entity": ["taxes"] * 2,
+            "key": ["1", "2"],
+            "field": ["name"] * 2,
+            "strategy": ["owner"] * 2,
+        }
     )
     with warehouse.transaction() as tx:
-        assert tx.insert(LEDGER, entries) == 2
-        assert tx.insert(LEDGER, entries.clear()) == 0
-        ids = tx.read(sa.select(LEDGER.c.id).order_by(LEDGER.c.id))["id"].to_list()
+        assert tx.insert(CONFLICTS, entries) == 2
+        assert tx.insert(CONFLICTS, entries.clear()) == 0
+        ids = tx.read(sa.select(CONFLICTS.c.id).order_by(CONFLICTS.c.id))["id"].to_list()
     assert len(set(ids)) == 2

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.assets.describe import columns_in_unierp, described, examples, of_table, table_facts
@@ -36,7 +37,7 @@ from unierp_assets.sync.pipeline import gate as run_the_gate
 from unierp_assets.sync.pipeline import load_entity, pull_entity, refresh_storefront, tables_of
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
-from unierp_assets.sync.state import FAILED, HELD, pending
+from unierp_assets.sync.state import FAILED, HELD, PARKED, pending
 from unierp_assets.warehouse.tables import (
     BINDINGS as BINDINGS_TABLE,
 )
@@ -250,7 +251,9 @@ def _load(entity: Entity, spec: dg.AssetSpec, pool: str) -> dg.AssetsDefinition:
         check_specs=[
             dg.AssetCheckSpec("none_failed", asset=about, description="The server refused no record."),
             dg.AssetCheckSpec("none_held", asset=about, description="No record waits for something or somebody."),
-            dg.AssetCheckSpec("no_conflicts", asset=about, description="Nothing was changed on both sides."),
+            dg.AssetCheckSpec(
+                "no_conflicts", asset=about, description="Nothing was changed on both sides, or waits for a decision."
+            ),
         ],
     )
     def compute(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
@@ -314,16 +317,17 @@ def _load_checks(work: Step, entity: Entity, about: dg.AssetKey) -> Iterator[dg.
         waiting = pending(tx, entity.name)
         conflicts = tx.read(
             sa.select(CONFLICTS.c.key, CONFLICTS.c.field, CONFLICTS.c.strategy).where(
-                CONFLICTS.c.entity == entity.name, CONFLICTS.c.run_id == work.engine.run_id
+                CONFLICTS.c.entity == entity.name,
+                sa.or_(CONFLICTS.c.run_id == work.engine.run_id, CONFLICTS.c.outcome.is_(None)),
             )
         )
     # What the server says of a person's record may name the person.
     shown = (KEY,) if any(field.personal for field in entity.fields) else (KEY, "reason")
-    for name, state, severity in (
-        ("none_failed", FAILED, dg.AssetCheckSeverity.ERROR),
-        ("none_held", HELD, dg.AssetCheckSeverity.WARN),
+    for name, states, severity in (
+        ("none_failed", (FAILED, PARKED), dg.AssetCheckSeverity.ERROR),
+        ("none_held", (HELD,), dg.AssetCheckSeverity.WARN),
     ):
-        rows = waiting.filter(state=state)
+        rows = waiting.filter(pl.col("state").is_in(states))
         yield dg.AssetCheckResult(
             asset_key=about,
             check_name=name,

@@ -50,7 +50,7 @@ ADDRESSES = Entity(
         ),
         Field("country", Kind.TEXT, "ISO 3166 code.", odoo="country_id", lookup=("res.country", "code")),
         Field("country_is_known", Kind.BOOLEAN, "Whether the code exists.", role=Role.STAGED),
-        Field("phone", Kind.TEXT, "Phone number in E.164.", odoo="phone", personal=True),
+        Field("phone", Kind.TEXT, "Phone number in E.164.", odoo="phone", personal=True, normal=clean.phone),
     ),
     stage=stage,
     withdrawal=Withdrawal.ARCHIVE,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, cleaned
+from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, System, cleaned
 
 
 def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -19,8 +19,25 @@ CATEGORIES = Entity(
     model="product.category",
     inputs=(Input("categories", "id"),),
     fields=(
-        Field("name", Kind.TEXT, "Name of the category.", odoo="name"),
-        Field("parent", Kind.REFERENCE, "Key of the parent; null at the root.", odoo="parent_id", target="categories"),
+        Field(
+            "name",
+            Kind.TEXT,
+            "Name of the category.",
+            odoo="name",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="categories.name",
+        ),
+        Field(
+            "parent",
+            Kind.REFERENCE,
+            "Key of the parent; null at the root.",
+            odoo="parent_id",
+            target="categories",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="categories.parent_id",
+        ),
     ),
     stage=stage,
 )

@@ -5,7 +5,30 @@ from collections.abc import Mapping
 import polars as pl
 
 from unierp_assets.entities import clean
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, Withdrawal, cleaned, joined
+from unierp_assets.entities.spec import (
+    BOTH,
+    KEY,
+    Entity,
+    Field,
+    Input,
+    Kind,
+    Role,
+    Strategy,
+    System,
+    Withdrawal,
+    cleaned,
+    joined,
+)
+
+
+def bare_vat(text: pl.Expr) -> pl.Expr:
+    """A VAT id without what people put between its characters, in capitals."""
+    return text.str.replace_all(r"[ .-]", "").str.to_uppercase()
+
+
+def small(text: pl.Expr) -> pl.Expr:
+    """An e-mail address in small letters."""
+    return text.str.to_lowercase()
 
 
 def stage_groups(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -17,8 +40,8 @@ def stage_customers(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """One row per customer. A company goes by its own name, a person by first and last name."""
     groups = inputs["customer_group_members"].group_by(KEY).agg(groups=joined(pl.col("group_id")))
     person = pl.concat_str(cleaned("first_name"), cleaned("last_name"), separator=" ", ignore_nulls=True)
-    email = cleaned("email").str.to_lowercase()
-    vat = cleaned("vat").str.replace_all(r"[ .-]", "").str.to_uppercase()
+    email = small(cleaned("email"))
+    vat = bare_vat(cleaned("vat"))
     return (
         inputs["customers"]
         .join(groups, on=KEY, how="left")
@@ -60,21 +83,52 @@ CUSTOMERS = Entity(
         Field("name", Kind.TEXT, "Company, or first and last name.", odoo="name", personal=True),
         Field("is_company", Kind.BOOLEAN, "Whether it is a company.", odoo="is_company"),
         Field("kind", Kind.TEXT, "`registered` or `guest`.", role=Role.STAGED),
-        Field("email", Kind.TEXT, "E-mail address, in small letters.", odoo="email", personal=True),
+        Field("email", Kind.TEXT, "E-mail address, in small letters.", odoo="email", personal=True, normal=small),
         Field("email_is_valid", Kind.BOOLEAN, "Whether the address is well formed.", role=Role.STAGED),
-        Field("phone", Kind.TEXT, "Phone number in E.164.", odoo="phone", personal=True),
-        Field("vat", Kind.TEXT, "VAT id with its country prefix.", odoo="vat", personal=True),
+        Field(
+            "phone",
+            Kind.TEXT,
+            "Phone number in E.164.",
+            odoo="phone",
+            personal=True,
+            flows_to=BOTH,
+            column="customers.phone",
+            strategy=Strategy.LATEST,
+            normal=clean.phone,
+        ),
+        Field(
+            "vat",
+            Kind.TEXT,
+            "VAT id with its country prefix.",
+            odoo="vat",
+            personal=True,
+            flows_to=BOTH,
+            column="customers.vat",
+            strategy=Strategy.MANUAL,
+            normal=bare_vat,
+        ),
         Field("vat_is_valid", Kind.BOOLEAN, "Whether the check digit is right.", role=Role.STAGED),
         Field(
             "groups",
             Kind.REFERENCES,
-            "Keys of the groups; tags set in UniERP are kept.",
+            "Keys of the groups; other tags set in UniERP are kept.",
             odoo="category_id",
             target="customer_groups",
+            strategy=Strategy.UNION,
+            flows_to=BOTH,
+            column="customer_group_members.group_id",
         ),
         Field("language", Kind.TEXT, "Language the customer chose.", role=Role.STAGED),
         Field("registered_at", Kind.TIMESTAMP, "When the shop first knew the customer.", role=Role.STAGED),
-        Field("active", Kind.BOOLEAN, "Whether the account is open.", odoo="active"),
+        Field(
+            "active",
+            Kind.BOOLEAN,
+            "Whether the customer may buy.",
+            odoo="active",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="customers.active",
+        ),
     ),
     stage=stage_customers,
     withdrawal=Withdrawal.ARCHIVE,

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned
+from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned
+
+
+def first_instant_after(last: pl.Expr) -> pl.Expr:
+    """The first instant a price no longer holds, by the last it does: Odoo counts in whole seconds."""
+    return last + pl.duration(seconds=1)
 
 
 def stage_price_lists(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -56,15 +61,38 @@ PRICES = Entity(
             "The price list of its currency.",
             odoo="pricelist_id",
             target="price_lists",
+        ),
+        Field("variant", Kind.REFERENCE, "Key of the variant.", odoo="product_id", target="variants"),
+        Field(
+            "amount",
+            Kind.DECIMAL,
+            "Price in `currency`.",
+            odoo="fixed_price",
+            scale=2,
             owner=System.UNIERP,
+            flows_to=BOTH,
+            column="prices.amount",
+        ),
+        Field("currency", Kind.TEXT, "ISO 4217 code of the amount.", role=Role.STAGED),
+        Field(
+            "valid_from",
+            Kind.TIMESTAMP,
+            "First instant of validity.",
+            odoo="date_start",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="prices.valid_from",
         ),
         Field(
-            "variant", Kind.REFERENCE, "Key of the variant.", odoo="product_id", target="variants", owner=System.UNIERP
+            "valid_to",
+            Kind.TIMESTAMP,
+            "Last instant of validity.",
+            odoo="date_end",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="prices.valid_to",
+            restored=first_instant_after,
         ),
-        Field("amount", Kind.DECIMAL, "Price in `currency`.", odoo="fixed_price", scale=2, owner=System.UNIERP),
-        Field("currency", Kind.TEXT, "ISO 4217 code of the amount.", role=Role.STAGED),
-        Field("valid_from", Kind.TIMESTAMP, "First instant of validity.", odoo="date_start", owner=System.UNIERP),
-        Field("valid_to", Kind.TIMESTAMP, "Last instant of validity.", odoo="date_end", owner=System.UNIERP),
     ),
     stage=stage_prices,
     withdrawal=Withdrawal.DELETE,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
+from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
 
 
 def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -35,8 +35,24 @@ PRODUCTS = Entity(
         Input("variant_values", "product_id", via=("variants", "variant_id", "id")),
     ),
     fields=(
-        Field("name", Kind.TEXT, "Name shown to customers.", odoo="name", owner=System.UNIERP),
-        Field("description", Kind.TEXT, "Text shown to customers.", odoo="description_sale", owner=System.UNIERP),
+        Field(
+            "name",
+            Kind.TEXT,
+            "Name shown to customers.",
+            odoo="name",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="products.name",
+        ),
+        Field(
+            "description",
+            Kind.TEXT,
+            "Text shown to customers.",
+            odoo="description_sale",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="products.description",
+        ),
         Field(
             "category",
             Kind.REFERENCE,
@@ -44,9 +60,28 @@ PRODUCTS = Entity(
             odoo="categ_id",
             target="categories",
             owner=System.UNIERP,
+            flows_to=BOTH,
+            column="products.category_id",
         ),
-        Field("tax", Kind.REFERENCE, "Code of the sales tax.", odoo="taxes_id", target="taxes", owner=System.UNIERP),
-        Field("active", Kind.BOOLEAN, "Whether it is on sale.", odoo="active", owner=System.UNIERP),
+        Field(
+            "tax",
+            Kind.REFERENCE,
+            "Code of the sales tax.",
+            odoo="taxes_id",
+            target="taxes",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="products.tax_code",
+        ),
+        Field(
+            "active",
+            Kind.BOOLEAN,
+            "Whether it is on sale.",
+            odoo="active",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="products.active",
+        ),
         Field(
             "attribute_values",
             Kind.REFERENCES,

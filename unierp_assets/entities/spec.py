@@ -21,6 +21,10 @@ class System(StrEnum):
     UNIERP = "unierp"
 
 
+BOTH = (System.UNIERP, System.STOREFRONT)
+"""Where a field flows that may be changed on either side."""
+
+
 class Kind(StrEnum):
     """What a value is. It decides the column type in frames and tables and how the value is coded for Odoo."""
 
@@ -48,6 +52,20 @@ class Role(StrEnum):
     STAGED = "staged"
 
 
+class Strategy(StrEnum):
+    """Who wins where both sides changed a field differently since they last agreed.
+
+    ``OWNER``: the system that owns the field. ``LATEST``: the side whose record changed last. ``UNION``, for sets:
+    what either side added is kept, what either removed is gone. ``MANUAL``: nobody, the record is held until a person
+    decides.
+    """
+
+    OWNER = "owner"
+    LATEST = "latest"
+    UNION = "union"
+    MANUAL = "manual"
+
+
 class Withdrawal(StrEnum):
     """What happens in UniERP when the storefront no longer has the record."""
 
@@ -64,7 +82,9 @@ class Field:
     (``tax`` is ``tax_ids`` on one version, ``tax_id`` on another). ``lookup`` names the model and the code field of
     Odoo's own master data (countries, currencies) that a text code stands for. ``target`` is the entity a reference
     points to. ``codes`` maps the server's codes to canonical ones; codes that are not listed stay as they are.
-    ``flows_to`` lists the systems the sync may write the field to.
+    ``flows_to`` lists the systems the sync may write the field to. ``column`` is the storefront's column
+    (``table.column``) a value from UniERP is written back to, in the row whose key is the entity's; ``restored`` turns
+    the canonical value into the shop's where they differ; ``normal`` brings what people type into its canonical form.
     """
 
     name: str
@@ -72,7 +92,7 @@ class Field:
     comment: str
     role: Role = Role.SYNC
     owner: System = System.STOREFRONT
-    strategy: str = "owner"
+    strategy: Strategy = Strategy.OWNER
     odoo: str | None = None
     scale: int = 0
     target: str | None = None
@@ -80,6 +100,9 @@ class Field:
     codes: Mapping[str, object] | None = None
     personal: bool = False
     flows_to: tuple[System, ...] = (System.UNIERP,)
+    column: str | None = None
+    restored: Callable[[pl.Expr], pl.Expr] | None = None
+    normal: Callable[[pl.Expr], pl.Expr] | None = None
 
     @property
     def dtype(self) -> pl.DataType:

@@ -39,6 +39,7 @@ STOCK_LEVELS = Entity(
             scale=2,
             owner=System.UNIERP,
             flows_to=(System.STOREFRONT,),
+            column="stock_levels.available",
         ),
     ),
     stage=stage,

@@ -5,13 +5,18 @@ from collections.abc import Mapping
 import polars as pl
 
 from unierp_assets.entities import clean
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
+from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
+
+
+def bare_barcode(text: pl.Expr) -> pl.Expr:
+    """A barcode without the blanks people type into it."""
+    return text.str.replace_all(" ", "")
 
 
 def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """One row per variant, with its configuration."""
     values = inputs["variant_values"].group_by(KEY).agg(attribute_values=joined(pl.col("attribute_value_id")))
-    barcode = cleaned("barcode").str.replace_all(" ", "")
+    barcode = bare_barcode(cleaned("barcode"))
     return (
         inputs["variants"]
         .join(values, on=KEY, how="left")
@@ -45,13 +50,56 @@ VARIANTS = Entity(
             role=Role.INITIAL,
             target="attribute_values",
         ),
-        Field("sku", Kind.TEXT, "Stock keeping unit, unique.", odoo="default_code", owner=System.UNIERP),
-        Field("barcode", Kind.TEXT, "EAN or UPC.", odoo="barcode", owner=System.UNIERP),
+        Field(
+            "sku",
+            Kind.TEXT,
+            "Stock keeping unit, unique.",
+            odoo="default_code",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="variants.sku",
+        ),
+        Field(
+            "barcode",
+            Kind.TEXT,
+            "EAN or UPC.",
+            odoo="barcode",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="variants.barcode",
+            normal=bare_barcode,
+        ),
         Field("barcode_is_valid", Kind.BOOLEAN, "Whether the check digit is right.", role=Role.STAGED),
-        Field("weight", Kind.DECIMAL, "Weight in kilograms.", odoo="weight", scale=2, owner=System.UNIERP),
-        Field("cost", Kind.DECIMAL, "Cost in the cost currency.", odoo="standard_price", scale=2, owner=System.UNIERP),
+        Field(
+            "weight",
+            Kind.DECIMAL,
+            "Weight in kilograms.",
+            odoo="weight",
+            scale=2,
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="variants.weight_kg",
+        ),
+        Field(
+            "cost",
+            Kind.DECIMAL,
+            "Cost in the cost currency.",
+            odoo="standard_price",
+            scale=2,
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="variants.cost_amount",
+        ),
         Field("cost_currency", Kind.TEXT, "Currency of the cost (the company's).", role=Role.STAGED),
-        Field("active", Kind.BOOLEAN, "Whether it is on sale.", odoo="active", owner=System.UNIERP),
+        Field(
+            "active",
+            Kind.BOOLEAN,
+            "Whether it is on sale.",
+            odoo="active",
+            owner=System.UNIERP,
+            flows_to=BOTH,
+            column="variants.active",
+        ),
     ),
     stage=stage,
     withdrawal=Withdrawal.ARCHIVE,

@@ -33,12 +33,15 @@ class Features:
         """``{field: {"type", "required", "relation", "selection", "readonly", "store", "string"}}``; {} if the model
         is absent."""
         with self._lock:
-            if model not in self._known:
-                try:
-                    self._known[model] = self._fields_get(model)
-                except OdooMissingModule:
-                    self._known[model] = {}
-            return self._known[model]
+            if model in self._known:
+                return self._known[model]
+        # Not under the lock: several models may be asked for at a time.
+        try:
+            found = self._fields_get(model)
+        except OdooMissingModule:
+            found = {}
+        with self._lock:
+            return self._known.setdefault(model, found)
 
     def has(self, model: str, field: str | None = None) -> bool:
         """True if the model (and its field) exists for this user."""

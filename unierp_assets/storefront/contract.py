@@ -60,12 +60,18 @@ def _key(name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]], comment: str
 
 
 def _column(
-    name: str, type_: TypeEngine[Any] | type[TypeEngine[Any]], comment: str, *, personal: bool = False
+    name: str,
+    type_: TypeEngine[Any] | type[TypeEngine[Any]],
+    comment: str,
+    *,
+    personal: bool = False,
+    written: bool = False,
 ) -> Column[Any]:
-    return Column(name, type_, nullable=True, comment=comment, info={"personal": True} if personal else {})
+    marks = {name: True for name, holds in (("personal", personal), ("written", written)) if holds}
+    return Column(name, type_, nullable=True, comment=comment, info=marks)
 
 
-def _table(metadata: MetaData, name: str, comment: str, *columns: Column[Any]) -> Table:
+def _table(metadata: MetaData, name: str, comment: str, *columns: Column[Any], writes: tuple[str, ...] = ()) -> Table:
     updated_at = Column(
         UPDATED_AT,
         INSTANT,
@@ -73,7 +79,7 @@ def _table(metadata: MetaData, name: str, comment: str, *columns: Column[Any]) -
         # No default: the trigger fills it, also for statements that name the column and give NULL.
         comment="When this row last changed; set by the database. The cursor of incremental reads.",
     )
-    table = Table(name, metadata, *columns, updated_at, comment=comment)
+    table = Table(name, metadata, *columns, updated_at, comment=comment, info={"writes": writes})
     (key,) = table.primary_key.columns
     Index(f"ix_{name}_{UPDATED_AT}", updated_at, key)
     return table
@@ -113,8 +119,8 @@ def _catalogue(metadata: MetaData) -> None:
         "categories",
         "The category tree of the catalogue.",
         _key("id", BigInteger, "Key."),
-        _column("name", Text, "Name without its parents' names."),
-        _column("parent_id", BigInteger, "categories.id of the parent; null at the root."),
+        _column("name", Text, "Name without its parents' names.", written=True),
+        _column("parent_id", BigInteger, "categories.id of the parent; null at the root.", written=True),
         _column("position", Integer, "Order among its siblings."),
         _column("active", Boolean, "Whether it is shown."),
     )
@@ -140,11 +146,11 @@ def _catalogue(metadata: MetaData) -> None:
         "products",
         "Products as customers see them; what is sold is one of a product's variants.",
         _key("id", BigInteger, "Key."),
-        _column("name", Text, "Name."),
-        _column("description", Text, "Description as plain text."),
-        _column("category_id", BigInteger, "categories.id."),
-        _column("tax_code", Text, "taxes.code the product is normally sold under; null for none."),
-        _column("active", Boolean, "Whether it is offered."),
+        _column("name", Text, "Name.", written=True),
+        _column("description", Text, "Description as plain text.", written=True),
+        _column("category_id", BigInteger, "categories.id.", written=True),
+        _column("tax_code", Text, "taxes.code the product is normally sold under; null for none.", written=True),
+        _column("active", Boolean, "Whether it is offered.", written=True),
         _column("created_at", INSTANT, "When it was created."),
     )
     _table(
@@ -153,13 +159,13 @@ def _catalogue(metadata: MetaData) -> None:
         "What is sold and stocked. A product without attributes has exactly one.",
         _key("id", BigInteger, "Key."),
         _column("product_id", BigInteger, "products.id."),
-        _column("sku", Text, "Stock-keeping unit, unique in the shop."),
-        _column("barcode", Text, "EAN-13 or other GTIN with its check digit; null for none."),
-        _column("weight_kg", QUANTITY, "Weight in kilograms."),
-        _column("cost_amount", MONEY, "What one unit costs the shop, without tax."),
+        _column("sku", Text, "Stock-keeping unit, unique in the shop.", written=True),
+        _column("barcode", Text, "EAN-13 or other GTIN with its check digit; null for none.", written=True),
+        _column("weight_kg", QUANTITY, "Weight in kilograms.", written=True),
+        _column("cost_amount", MONEY, "What one unit costs the shop, without tax.", written=True),
         _column("cost_currency", Text, "currencies.code of cost_amount."),
         _column("position", Integer, "Order within the product."),
-        _column("active", Boolean, "Whether it is offered."),
+        _column("active", Boolean, "Whether it is offered.", written=True),
     )
     _table(
         metadata,
@@ -178,9 +184,15 @@ def _catalogue(metadata: MetaData) -> None:
         _key("id", BigInteger, "Key."),
         _column("variant_id", BigInteger, "variants.id."),
         _column("currency", Text, "currencies.code."),
-        _column("amount", MONEY, "Price of one unit, with or without tax as the shop shows it in this currency."),
-        _column("valid_from", INSTANT, "First instant it holds; null for always."),
-        _column("valid_to", INSTANT, "First instant it no longer holds; null for never ending."),
+        _column(
+            "amount",
+            MONEY,
+            "Price of one unit, with or without tax as the shop shows it in this currency.",
+            written=True,
+        ),
+        _column("valid_from", INSTANT, "First instant it holds; null for always.", written=True),
+        _column("valid_to", INSTANT, "First instant it no longer holds; null for never ending.", written=True),
+        writes=("DELETE",),
     )
 
 
@@ -205,8 +217,8 @@ def _stock(metadata: MetaData) -> None:
         _column(
             "available",
             QUANTITY,
-            "Units the shop believes it may still sell. The only column of the shop that is written from outside: "
-            "each sync writes back what is really available.",
+            "Units the shop believes it may still sell; each sync writes back what is really available.",
+            written=True,
         ),
     )
 
@@ -229,11 +241,17 @@ def _people(metadata: MetaData) -> None:
         _column("first_name", Text, "First name.", personal=True),
         _column("last_name", Text, "Last name.", personal=True),
         _column("company", Text, "Company name; null for private persons.", personal=True),
-        _column("vat", Text, "VAT identification number with its country prefix; null for none.", personal=True),
-        _column("phone", Text, "Telephone number as it was typed.", personal=True),
+        _column(
+            "vat",
+            Text,
+            "VAT identification number with its country prefix; null for none.",
+            personal=True,
+            written=True,
+        ),
+        _column("phone", Text, "Telephone number as it was typed.", personal=True, written=True),
         _column("language", Text, "Language tag, for example `en-GB`."),
         _column("created_at", INSTANT, "When the row was created."),
-        _column("active", Boolean, "Whether the customer may buy."),
+        _column("active", Boolean, "Whether the customer may buy.", written=True),
     )
     _table(
         metadata,
@@ -242,6 +260,7 @@ def _people(metadata: MetaData) -> None:
         _key("id", BigInteger, "Key."),
         _column("customer_id", BigInteger, "customers.id."),
         _column("group_id", BigInteger, "customer_groups.id."),
+        writes=("INSERT", "DELETE"),
     )
     _table(
         metadata,
@@ -410,6 +429,11 @@ def is_personal(column: Column[Any]) -> bool:
     return bool(column.info.get("personal"))
 
 
+def is_written(column: Column[Any]) -> bool:
+    """Whether the sync writes the column back to the shop."""
+    return bool(column.info.get("written"))
+
+
 def type_name(column: Column[Any]) -> str:
     """The column's PostgreSQL type as documentation writes it, for example ``numeric(16,4)``."""
     match column.type:
@@ -437,7 +461,8 @@ def contract_markdown() -> str:
         "  the row. The tables of the sample do this by a trigger; a view offers the column it has.",
         "- Amounts and quantities are exact (`numeric`), never floating point. Instants carry a time zone.",
         "- **personal** marks personal data: it is not shown to analysts and is subject to erasure.",
-        "- Only `stock_levels.available` is ever written from outside.",
+        "- **written** marks what flows back from UniERP; nothing else is ever written. A view needs an",
+        "  `INSTEAD OF UPDATE` trigger for it. A row that changed in the shop since it was read is not overwritten.",
         "",
         "## Line arithmetic",
         "",
@@ -447,9 +472,31 @@ def contract_markdown() -> str:
     for table in contract_tables().values():
         lines += ["", f"### {table.name}", "", str(table.comment), "", "| column | type | meaning |", "|---|---|---|"]
         for column in table.columns:
-            marks = (" **key**" if column.primary_key else "") + (" **personal**" if is_personal(column) else "")
+            held = {"key": column.primary_key, "personal": is_personal(column), "written": is_written(column)}
+            marks = "".join(f" **{mark}**" for mark, holds in held.items() if holds)
             lines.append(f"| `{column.name}` | {type_name(column)} | {column.comment}{marks} |")
+    lines += [
+        "",
+        "## Rights",
+        "",
+        "What the user of the sync needs, here called `unierp`:",
+        "",
+        "```sql",
+        *grants("unierp"),
+        "```",
+    ]
     return "\n".join(lines) + "\n"
+
+
+def grants(role: str, schema: str = DEFAULT_SCHEMA) -> list[str]:
+    """The SQL that gives a user what a sync needs: reading everything, writing what flows back."""
+    found = [f"GRANT USAGE ON SCHEMA {schema} TO {role};", f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};"]
+    for name, table in contract_tables(schema).items():
+        columns = ", ".join(column.name for column in table.columns if is_written(column))
+        rights = [*([f"UPDATE ({columns})"] if columns else []), *table.info["writes"]]
+        if rights:
+            found.append(f"GRANT {', '.join(rights)} ON {schema}.{name} TO {role};")
+    return found
 
 
 if __name__ == "__main__":

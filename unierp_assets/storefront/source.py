@@ -38,7 +38,7 @@ class Storefront(Protocol):
     def check(self, *, write_back: bool = True) -> None:
         """Verify that everything the contract asks for is there and readable, and say all that is missing at once.
 
-        With ``write_back`` also that ``stock_levels.available`` may be written.
+        With ``write_back`` also that what flows back to the shop may be written.
         """
 
     def tables(self) -> tuple[str, ...]:
@@ -66,13 +66,19 @@ class Storefront(Protocol):
         ``updated_at`` in the future is given as it is: the caller must not move its cursor beyond the present.
         """
 
-    def write_available(self, rows: pl.DataFrame) -> int:
-        """Tell the shop what is available, and return how many of its rows changed by that.
+    def write(self, table: str, rows: pl.DataFrame) -> list[Key]:
+        """Set columns of rows, and return the keys of the rows that have the values now.
 
-        ``rows`` has ``variant_id``, ``location_id`` and ``available`` (units), one row per pair and without nulls;
-        otherwise ``ValueError``. Rows that are equal already are not touched, pairs the shop does not have are left
-        out, so that calling it twice is the same as calling it once.
+        ``rows`` has the table's key, ``updated_at`` as it was read, and any of the columns the contract marks as
+        written. A row that changed since is left alone, so that no change of the shop is lost; one that is equal
+        already is not touched, so that writing twice is the same as writing once.
         """
+
+    def link(self, table: str, rows: pl.DataFrame) -> int:
+        """Add rows with these values where there are none, with keys of the shop's own; returns how many."""
+
+    def unlink(self, table: str, rows: pl.DataFrame) -> int:
+        """Delete the rows that have these values in the columns of ``rows``; returns how many."""
 
     def close(self) -> None:
         """Give up connections. The object can be used again afterwards."""

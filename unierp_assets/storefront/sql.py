@@ -1,11 +1,11 @@
 """A shop that offers the contract as tables or views of a PostgreSQL database.
 
 Belongs here: connecting, verifying the contract against the catalogue, reading by COPY into typed frames, and the
-write-back of stock. Does not belong here: what the rows mean to anybody.
+write-back. Does not belong here: what the rows mean to anybody.
 
 Rows travel as COPY's text format and are parsed by polars: amounts go from PostgreSQL's exact text to exact decimals
 and never through a float. Reading happens in read-only transactions, so that nothing but
-:meth:`SqlStorefront.write_available` can change somebody's shop.
+:meth:`SqlStorefront.write`, ``link`` and ``unlink`` can change somebody's shop.
 """
 
 import io
@@ -13,14 +13,21 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, LiteralString, TypeVar
 
 import polars as pl
 import psycopg
 from psycopg import conninfo, sql
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Integer, Numeric, Table
 
-from unierp_assets.storefront.contract import DEFAULT_SCHEMA, UPDATED_AT, contract_tables, key_column, type_name
+from unierp_assets.storefront.contract import (
+    DEFAULT_SCHEMA,
+    UPDATED_AT,
+    contract_tables,
+    is_written,
+    key_column,
+    type_name,
+)
 from unierp_assets.storefront.source import Key, StorefrontContractError, StorefrontUnavailable
 
 _CONTRACT_PAGE: Final = "docs/storefront-contract.md"
@@ -45,7 +52,10 @@ SELECT c.relname,
        CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END,
        has_column_privilege(c.oid, a.attnum, 'SELECT'),
        has_column_privilege(c.oid, a.attnum, 'UPDATE'),
-       pg_relation_is_updatable(c.oid, true) & 4 <> 0
+       pg_relation_is_updatable(c.oid, true) & 4 <> 0,
+       ARRAY(SELECT p FROM unnest(ARRAY['INSERT', 'DELETE']) p
+              WHERE has_table_privilege(c.oid, p)
+                AND pg_relation_is_updatable(c.oid, true) & CASE p WHEN 'INSERT' THEN 8 ELSE 16 END <> 0)
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -143,24 +153,98 @@ class SqlStorefront:
             )
         return frame
 
-    def write_available(self, rows: pl.DataFrame) -> int:
-        """See :meth:`Storefront.write_available`."""
-        rows = rows.select("variant_id", "location_id", pl.col("available").cast(pl.Decimal(38, 4)))
-        if any(column.has_nulls() for column in rows.get_columns()):
-            raise ValueError("Stock to write back has a row without variant, location or quantity.")
-        if rows.select("variant_id", "location_id").is_duplicated().any():
-            raise ValueError("Stock to write back has two rows for the same variant and location.")
-        statement = sql.SQL(
-            "UPDATE {table} AS s SET available = v.available"
-            "  FROM unnest(%s::bigint[], %s::bigint[], %s::numeric[]) AS v (variant_id, location_id, available)"
-            " WHERE s.variant_id = v.variant_id AND s.location_id = v.location_id"
-            "   AND s.available IS DISTINCT FROM v.available"
-        ).format(table=self._identifier("stock_levels"))
-        written = 0
-        for batch in rows.sort("variant_id", "location_id").iter_slices(_WRITE_BATCH):
+    def write(self, table: str, rows: pl.DataFrame) -> list[Key]:
+        """See :meth:`Storefront.write`."""
+        definition = self._table(table)
+        key = key_column(definition).name
+        columns = [name for name in rows.columns if name not in (key, UPDATED_AT)]
+        refused = [name for name in columns if name not in definition.c or not is_written(definition.c[name])]
+        if refused or not columns:
+            raise ValueError(f"{table}.{', '.join(refused) or '(nothing)'} is not written back to the shop.")
+        incoming = self._incoming(definition, [key, UPDATED_AT, *columns])
+        names = {"t": self._identifier(table), "k": sql.Identifier(key), "u": sql.Identifier(UPDATED_AT)}
+        ours = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in columns)
+        theirs = sql.SQL(", ").join(sql.SQL("v.{}").format(sql.Identifier(name)) for name in columns)
+        sets = sql.SQL(", ").join(sql.SQL("{0} = v.{0}").format(sql.Identifier(name)) for name in columns)
+        update = sql.SQL(
+            "UPDATE {t} AS t SET {sets} FROM {v} WHERE t.{k} = v.{k} AND t.{u} = v.{u}"
+            " AND ({ours}) IS DISTINCT FROM ({theirs})"
+        ).format(sets=sets, v=incoming, ours=ours, theirs=theirs, **names)
+        look = sql.SQL(
+            "SELECT t.{k} FROM {t} AS t JOIN {v} ON t.{k} = v.{k} WHERE ({ours}) IS NOT DISTINCT FROM ({theirs})"
+        ).format(v=incoming, ours=ours, theirs=theirs, **names)
+        written: list[Key] = []
+        for batch in rows.select(key, UPDATED_AT, *columns).sort(key).iter_slices(_WRITE_BATCH):
             values = [column.to_list() for column in batch.get_columns()]
-            written += self._read(partial(_rows_changed, statement=statement, parameters=values), write=True)
+
+            def work(connection: psycopg.Connection[Any], values: list[list[Any]] = values) -> list[Key]:
+                connection.execute(update, values)
+                return [row[0] for row in connection.execute(look, values)]
+
+            written += self._read(work, write=True)
         return written
+
+    def link(self, table: str, rows: pl.DataFrame) -> int:
+        """See :meth:`Storefront.link`."""
+        definition = self._linked(table, rows)
+        key = key_column(definition).name
+        names = {
+            "t": self._identifier(table),
+            "k": sql.Identifier(key),
+            "columns": sql.SQL(", ").join(map(sql.Identifier, rows.columns)),
+            "v": self._incoming(definition, rows.columns),
+            "same": self._same(rows.columns),
+        }
+        names["fresh"] = sql.SQL(
+            "SELECT {columns} FROM {v} WHERE NOT EXISTS (SELECT FROM {t} AS t WHERE {same})"
+        ).format(**names)
+        by_shop = sql.SQL("INSERT INTO {t} ({columns}) {fresh}").format(**names)
+        by_us = sql.SQL(
+            "INSERT INTO {t} ({k}, {columns}) SELECT (SELECT coalesce(max({k}), 0) FROM {t}) + row_number() OVER (),"
+            " {columns} FROM ({fresh}) AS fresh"
+        ).format(**names)
+        values = [column.to_list() for column in rows.get_columns()]
+
+        def work(connection: psycopg.Connection[Any]) -> int:
+            found = connection.execute(
+                "SELECT column_default IS NOT NULL OR is_identity = 'YES' FROM information_schema.columns"
+                " WHERE table_schema = %s AND table_name = %s AND column_name = %s",
+                [self._schema, table, key],
+            ).fetchone()
+            return connection.execute(by_shop if found and found[0] else by_us, values).rowcount
+
+        return self._read(work, write=True) if rows.height else 0
+
+    def unlink(self, table: str, rows: pl.DataFrame) -> int:
+        """See :meth:`Storefront.unlink`."""
+        definition = self._linked(table, rows)
+        statement = sql.SQL("DELETE FROM {t} AS t USING {v} WHERE {same}").format(
+            t=self._identifier(table), v=self._incoming(definition, rows.columns), same=self._same(rows.columns)
+        )
+        values = [column.to_list() for column in rows.get_columns()]
+        return (
+            self._read(partial(_rows_changed, statement=statement, parameters=values), write=True) if rows.height else 0
+        )
+
+    def _linked(self, table: str, rows: pl.DataFrame) -> Table:
+        definition = self._table(table)
+        if not definition.info["writes"]:
+            raise ValueError(f"rows of {table} are neither added nor deleted by a sync.")
+        if any(column.has_nulls() for column in rows.get_columns()):
+            raise ValueError(f"a row of {table} to be added or deleted lacks a value.")
+        return definition
+
+    @staticmethod
+    def _incoming(definition: Table, columns: Sequence[str]) -> sql.Composed:
+        """The parameters, one array a column, as rows named ``v``."""
+        arrays = [sql.SQL("%s::{}[]").format(sql.SQL(_array_type(definition.c[name]))) for name in columns]
+        return sql.SQL("unnest({}) AS v ({})").format(
+            sql.SQL(", ").join(arrays), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+
+    @staticmethod
+    def _same(columns: Sequence[str]) -> sql.Composed:
+        return sql.SQL(" AND ").join(sql.SQL("t.{0} = v.{0}").format(sql.Identifier(name)) for name in columns)
 
     def close(self) -> None:
         """See :meth:`Storefront.close`."""
@@ -279,6 +363,23 @@ def _expression(column: Column[Any]) -> sql.Composable:
     return sql.SQL(template).format(c=name)
 
 
+def _array_type(column: Column[Any]) -> LiteralString:
+    """The type a column's values are sent as."""
+    match column.type:
+        case DateTime():
+            return "timestamptz"
+        case Date():
+            return "date"
+        case Boolean():
+            return "boolean"
+        case Numeric():
+            return "numeric"
+        case BigInteger() | Integer():
+            return "bigint"
+        case _:
+            return "text"
+
+
 def _rows_changed(connection: psycopg.Connection[Any], statement: sql.Composed, parameters: Sequence[object]) -> int:
     return connection.execute(statement, parameters).rowcount
 
@@ -350,14 +451,31 @@ def _problems(
             problem = _column_problem(column, *facts_of_column[:4])
             if problem:
                 problems.append(f"column {name}.{column.name} {problem}")
-    if write_back and "available" in found.get("stock_levels", {}):
-        may_update, updatable = found["stock_levels"]["available"][4:]
-        if not updatable:
-            problems.append("stock_levels cannot be updated (a view needs an INSTEAD OF UPDATE trigger)")
-        elif not may_update:
-            problems.append(
-                f"stock_levels.available may not be written (GRANT UPDATE (available) ON {schema}.stock_levels)"
-            )
+    if write_back:
+        problems += _write_problems(schema, tables, found)
+    return problems
+
+
+def _write_problems(schema: str, tables: dict[str, Table], found: dict[str, dict[str, tuple[Any, ...]]]) -> list[str]:
+    """What may not be written of what flows back, one sentence a table, with the grant that is missing."""
+    problems = []
+    for name, table in tables.items():
+        facts = [
+            (column, *found[name][column.name][4:6])
+            for column in table.columns
+            if is_written(column) and column.name in found.get(name, {})
+        ]
+        if any(not updatable for _, _, updatable in facts):
+            problems.append(f"{name} cannot be updated (a view needs an INSTEAD OF UPDATE trigger)")
+        else:
+            denied = ", ".join(column.name for column, may_update, _ in facts if not may_update)
+            if denied:
+                problems.append(f"{name} may not be written (GRANT UPDATE ({denied}) ON {schema}.{name})")
+        if table.info["writes"] and name in found:
+            allowed = next(iter(found[name].values()))[6]
+            lacking = ", ".join(right for right in table.info["writes"] if right not in allowed)
+            if lacking:
+                problems.append(f"rows of {name} may not be added or deleted (GRANT {lacking} ON {schema}.{name})")
     return problems
 
 

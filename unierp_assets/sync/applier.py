@@ -24,7 +24,7 @@ from unierp_assets.odoo import (
 from unierp_assets.odoo.catalogue import CONCEPTS
 from unierp_assets.sync.codec import Codec, UnknownCode, external_name
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import TO_UNIERP
+from unierp_assets.sync.merge import THEIRS, TO_UNIERP
 from unierp_assets.sync.plan import Plan
 from unierp_assets.sync.state import FAILED, HELD, bound_ids
 
@@ -134,7 +134,7 @@ class Applier:
             try:
                 values = {
                     self.codec.name(field): self.codec.value(
-                        field, row[field.name], former[row[KEY]][field.name], self.plan.ids
+                        field, row[field.name], former[row[KEY]][f"{field.name}{THEIRS}"], self.plan.ids
                     )
                     for field in self.entity.synced
                     if field.name in row[TO_UNIERP] and field.name not in leave_out

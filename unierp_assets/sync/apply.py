@@ -7,18 +7,21 @@ from datetime import UTC, datetime
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.spec import KEY, Entity, Role, System, Withdrawal
+from unierp_assets.entities.spec import KEY, Entity, Role, Withdrawal
 from unierp_assets.odoo import OdooError
+from unierp_assets.sync import ledger
 from unierp_assets.sync.applier import DONE, Applier, Result
 from unierp_assets.sync.catalogue import PriceLists, Prices, Products, Variants
+from unierp_assets.sync.conflicts import note as note_conflicts
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.documents import Invoices, Orders, Payments, Shipments
 from unierp_assets.sync.inventory import Locations, StockLevels
-from unierp_assets.sync.merge import TO_STOREFRONT, TO_UNIERP, as_text
+from unierp_assets.sync.merge import TO_STOREFRONT
 from unierp_assets.sync.plan import WAITING, Plan
 from unierp_assets.sync.state import FAILED, HELD, binding_rows, bound_ids, set_pending
+from unierp_assets.sync.writeback import write_back
 from unierp_assets.warehouse.store import Transaction
-from unierp_assets.warehouse.tables import BASE, BINDINGS, CONFLICTS, LANDING_UNIERP, LEDGER
+from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER
 
 APPLIERS: dict[str, type[Applier]] = {
     "price_lists": PriceLists,
@@ -74,7 +77,7 @@ def apply(context: SyncContext, plan: Plan) -> Applied:
         withdrawn = applier.withdraw()
     if plan.updates.height:
         context.on_step("update", plan.entity.name)
-        updated = applier.update()
+        updated = write_back(context, plan, applier.update())
     if plan.creates.height:
         context.on_step("create", plan.entity.name)
         created = applier.create()
@@ -118,10 +121,13 @@ def _agree(
     brought = _brought_along(context, tx, plan)
     ids |= bound_ids(tx, entity.name, brought[KEY].to_list())
     created_rows = pl.concat([new, brought], how="diagonal")
-    for entries in (_created(entity, created_rows, ids), _updated(plan, changed), _withdrawn(plan, gone)):
-        tx.insert(LEDGER, entries.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
-    conflicts = plan.merged.conflicts
-    tx.insert(CONFLICTS, conflicts.with_columns(run_id=pl.lit(run_id), entity=pl.lit(entity.name), at=now))
+    for owing, entries in ledger.recovered(tx, entity, plan.merged.agreed):
+        ledger.append(tx, entity.name, owing, context.actor, entries)
+    entries = pl.concat(
+        [ledger.created(entity, created_rows, ids), ledger.updated(plan, changed), ledger.withdrawn(plan, gone)]
+    )
+    ledger.append(tx, entity.name, run_id, context.actor, entries)
+    note_conflicts(tx, entity, run_id, plan.keys, plan.merged.conflicts)
     results = [*created, *updated, *withdrawn]
     interrupted = {result.key: result.error for result in results if result.interrupted}
     waiting = pl.concat(
@@ -146,7 +152,7 @@ def _agree(
         updated=len(changed) + len(gone),
         held=waiting.filter(pl.col("state") == HELD).height,
         failed=waiting.filter(pl.col("state") == FAILED).height,
-        conflicts=conflicts.height,
+        conflicts=plan.merged.conflicts.height,
         wrote_storefront=bool(plan.updates.filter(pl.col(TO_STOREFRONT).list.len() > 0).height),
         interruption=next(iter(interrupted.values()), None),
     )
@@ -157,17 +163,6 @@ def _forget(tx: Transaction, plan: Plan, keys: list[str]) -> None:
     tx.delete(BINDINGS, rows.with_columns(entity=pl.lit(plan.entity.name)))
     tx.delete(BASE[plan.entity.name], rows)
     tx.update_rows(LANDING_UNIERP[plan.entity.name], rows.with_columns(_deleted=pl.lit(True)), ["_deleted"])
-
-
-ENTRY = {
-    KEY: pl.String,
-    "system": pl.String,
-    "action": pl.String,
-    "field": pl.String,
-    "before": pl.String,
-    "after": pl.String,
-    "odoo_id": pl.Int64,
-}
 
 
 def _given(entity: Entity) -> list[str]:
@@ -188,53 +183,3 @@ def _brought_along(context: SyncContext, tx: Transaction, plan: Plan) -> pl.Data
     )
     (link,) = (field.name for field in plan.entity.references if field.target == parent)
     return rows.filter(pl.col(link).is_in(made[KEY].to_list()))
-
-
-def _created(entity: Entity, rows: pl.DataFrame, ids: dict[str, int]) -> pl.DataFrame:
-    """One entry per new record, its values as one JSON object."""
-    given = [entity[name] for name in _given(entity) if name in rows.columns]
-    after = rows.select(pl.struct(as_text(field, pl.col(field.name)).alias(field.name) for field in given))
-    return rows.select(
-        KEY,
-        system=pl.lit(System.UNIERP.value),
-        action=pl.lit("create"),
-        field=pl.lit(None, pl.String),
-        before=pl.lit(None, pl.String),
-        after=after.to_series().struct.json_encode(),
-        odoo_id=pl.col(KEY).replace_strict(ids, default=None, return_dtype=pl.Int64),
-    )
-
-
-def _updated(plan: Plan, keys: list[str]) -> pl.DataFrame:
-    """One entry per changed field."""
-    entries = [pl.DataFrame(schema=ENTRY)]
-    rows = plan.updates.filter(pl.col(KEY).is_in(keys)).join(plan.merged.former, on=KEY, suffix="__former")
-    for field in plan.entity.synced:
-        for flag, system in ((TO_UNIERP, System.UNIERP), (TO_STOREFRONT, System.STOREFRONT)):
-            old, new = as_text(field, pl.col(f"{field.name}__former")), as_text(field, pl.col(field.name))
-            # What goes to the storefront replaces what it had, which is what differs from UniERP's value.
-            before = old if system is System.UNIERP else pl.lit(None, pl.String)
-            entries.append(
-                rows.filter(pl.col(flag).list.contains(field.name)).select(
-                    KEY,
-                    system=pl.lit(system.value),
-                    action=pl.lit("update"),
-                    field=pl.lit(field.name),
-                    before=before,
-                    after=new,
-                    odoo_id=pl.lit(None, pl.Int64),
-                )
-            )
-    return pl.concat(entries)
-
-
-def _withdrawn(plan: Plan, keys: list[str]) -> pl.DataFrame:
-    return pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).select(
-        KEY,
-        system=pl.lit(System.UNIERP.value),
-        action=pl.lit(plan.entity.withdrawal.value),
-        field=pl.lit(None, pl.String),
-        before=pl.lit(None, pl.String),
-        after=pl.lit(None, pl.String),
-        odoo_id=pl.lit(None, pl.Int64),
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Kind
+from unierp_assets.entities.spec import KEY, Entity, Field, Kind, cleaned
 from unierp_assets.odoo import OdooSession, values
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
@@ -159,7 +159,11 @@ class Codec:
             "write_date": pl.Datetime("us", "UTC"),
             **{field.name: field.dtype for field in fields},
         }
-        return pl.DataFrame(columns, schema=schema)
+        return pl.DataFrame(columns, schema=schema).with_columns(
+            (field.normal(cleaned(field.name)) if field.normal else cleaned(field.name)).alias(field.name)
+            for field in fields
+            if field.kind is Kind.TEXT and not field.lookup
+        )
 
     def _decoded(self, field: Field, value: Any, bound: Mapping[str, Mapping[int, str]]) -> Any:
         if field.kind is Kind.REFERENCES:

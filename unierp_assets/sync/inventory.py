@@ -2,16 +2,10 @@
 
 from typing import Any
 
-import polars as pl
-import sqlalchemy as sa
-
 from unierp_assets.entities.spec import KEY
 from unierp_assets.odoo import OdooMissingRecord, StockRow, bind, set_stock, values
 from unierp_assets.sync.applier import Applier, Result
 from unierp_assets.sync.codec import external_name
-from unierp_assets.sync.merge import TO_STOREFRONT
-from unierp_assets.sync.state import any_of
-from unierp_assets.warehouse.tables import STAGING
 
 
 class Locations(Applier):
@@ -73,22 +67,3 @@ class StockLevels(Applier):
         return [
             Result(result.key, places[result.key][0], result.state, result.reason, result.error) for result in results
         ]
-
-    def update(self) -> list[Result]:
-        """Writes the available quantities to the storefront."""
-        rows = self.plan.updates.filter(pl.col(TO_STOREFRONT).list.len() > 0)
-        staged = STAGING[self.entity.name]
-        with self.context.warehouse.transaction() as tx:
-            places = tx.read(
-                sa.select(staged.c.key, staged.c.variant, staged.c.location).where(
-                    any_of(staged.c.key, rows[KEY].to_list())
-                )
-            )
-        self.context.storefront.write_available(
-            rows.join(places, on=KEY).select(
-                variant_id=pl.col("variant").cast(pl.Int64),
-                location_id=pl.col("location").cast(pl.Int64),
-                available=pl.col("available"),
-            )
-        )
-        return [Result(key) for key in self.plan.updates[KEY].to_list()]

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -26,7 +27,7 @@ from unierp_assets.sync.preflight import preflight
 from unierp_assets.sync.pull import pull, pull_bindings, pull_stock
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
-from unierp_assets.sync.state import begin_run, end_run
+from unierp_assets.sync.state import FAILED, SUCCEEDED, begin_run, bury_the_dead, end_run
 from unierp_assets.warehouse.tables import ACCEPTED, PLAN_CHANGES, QUARANTINED, STAGING
 
 LOCK = "sync"
@@ -161,6 +162,7 @@ class Pipeline:
         Raises the error of the system that failed; what was done until then is kept, and the next run goes on.
         """
         with self._run("sync"), self.context.warehouse.lock(LOCK):
+            bury_the_dead(self.context.warehouse, self.context.run_id)
             self._take_in()
             for entity in self.entities:
                 self._load(entity)
@@ -196,10 +198,10 @@ class Pipeline:
         context, started = self.context, time.perf_counter()
         before = context.session.counters.snapshot()
         begin_run(context.warehouse, context.run_id, kind)
-        status = "failed"
+        status = FAILED
         try:
             yield
-            status = "succeeded" if not self.summary.failed else "failed"
+            status = SUCCEEDED if not self.summary.failed else FAILED
         finally:
             now = context.session.counters.snapshot()
             self.summary.seconds = time.perf_counter() - started
@@ -209,12 +211,15 @@ class Pipeline:
 
     def _take_in(self) -> None:
         """Reads both sides and validates what is new, writing nothing outside the warehouse."""
-        preflight(self.context, self.entities)
         imported: threading.Thread | None = None
-        for table in tables_of(self.entities):
-            if extract(self.context, table) and imported is None:
-                # Seconds that pass while the systems are waited for; without changes nothing will be validated.
-                imported = preload()
+        with ThreadPoolExecutor(1) as beside:
+            # UniERP answers while the shop is read.
+            checked = beside.submit(preflight, self.context, self.entities)
+            for table in tables_of(self.entities):
+                if extract(self.context, table) and imported is None:
+                    # Seconds that pass while the systems are waited for; without changes nothing will be validated.
+                    imported = preload()
+            checked.result()
         for entity in self.entities:
             self.summary.entities[entity.name].extracted = stage(self.context, entity)
         pull_bindings(self.context)

@@ -12,9 +12,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, System
+from unierp_assets.sync.conflicts import decisions
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
-from unierp_assets.sync.state import HELD, any_of, bound_ids, merged_into, pending
+from unierp_assets.sync.merge import CHANGED_AT, OURS, THEIRS, TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
+from unierp_assets.sync.state import HELD, PARKED, any_of, bound_ids, merged_into, pending
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
@@ -109,17 +110,22 @@ class Plan:
             parts.append(
                 _rows(filled, name, each, "create", System.UNIERP, pl.lit(None), as_text(each, pl.col(each.name)))
             )
-        updates = self.updates.join(self.merged.former, on=KEY, suffix="__former")
-        for each in self.entity.synced:
-            old, new = as_text(each, pl.col(f"{each.name}__former")), as_text(each, pl.col(each.name))
-            to_unierp = updates.filter(pl.col(TO_UNIERP).list.contains(each.name))
-            parts.append(_rows(to_unierp, name, each, "update", System.UNIERP, old, new))
-            to_storefront = updates.filter(pl.col(TO_STOREFRONT).list.contains(each.name))
-            parts.append(_rows(to_storefront, name, each, "update", System.STOREFRONT, old, new))
+        parts += (
+            _rows(rows, name, each, "update", system, old, as_text(each, pl.col(each.name)))
+            for each, system, rows, old in self.field_updates()
+        )
         parts.append(
             _rows(self.withdrawn, name, None, self.entity.withdrawal.value, System.UNIERP, pl.lit(None), pl.lit(None))
         )
         return pl.concat(parts)
+
+    def field_updates(self) -> Iterator[tuple[Field, System, pl.DataFrame, pl.Expr]]:
+        """For each field and system it is written to: the rows, and the text of the value that system has now."""
+        updates = self.updates.join(self.merged.former, on=KEY)
+        for each in self.entity.synced:
+            for flag, system, side in ((TO_UNIERP, System.UNIERP, THEIRS), (TO_STOREFRONT, System.STOREFRONT, OURS)):
+                rows = updates.filter(pl.col(flag).list.contains(each.name))
+                yield each, system, rows, as_text(each, pl.col(f"{each.name}{side}"))
 
 
 def _rows(
@@ -156,7 +162,7 @@ def candidates(tx: Transaction, entity: Entity, cursor: str | None) -> Candidate
     changed = sa.union(
         sa.select(staging.c.key).where(staging.c._seq > position.staging),
         sa.select(landing.c.key).where(landing.c._seq > position.landing),
-        sa.select(PENDING.c.key).where(PENDING.c.entity == entity.name),
+        sa.select(PENDING.c.key).where(PENDING.c.entity == entity.name, PENDING.c.state != PARKED),
     )
     return Candidates(sorted(tx.read(changed)[KEY].to_list(), key=_natural), now)
 
@@ -177,7 +183,7 @@ def plan(tx: Transaction, entity: Entity, keys: list[str], planned: Mapping[str,
     create: references to them count as resolved."""
     ours, withdrawn = _ours(tx, entity, keys)
     theirs, base = _theirs(tx, entity, keys, ours)
-    merged = merge(entity, ours, theirs, base, withdrawn)
+    merged = merge(entity, ours, theirs, base, withdrawn, decisions(tx, entity, keys))
     return _resolved(tx, entity, keys, merged, planned)
 
 
@@ -185,7 +191,7 @@ def _ours(tx: Transaction, entity: Entity, keys: list[str]) -> tuple[pl.DataFram
     staging = STAGING[entity.name]
     columns = [staging.c[name] for name in entity.schema()]
     rows = tx.read(
-        sa.select(*columns, staging.c._status).where(
+        sa.select(*columns, staging.c[CHANGED_AT], staging.c._status).where(
             any_of(staging.c.key, keys), staging.c._status.in_([ACCEPTED, WITHDRAWN])
         )
     )
@@ -204,8 +210,9 @@ def _theirs(tx: Transaction, entity: Entity, keys: list[str], ours: pl.DataFrame
     base = tx.read(
         sa.select(agreed.c.key, *(agreed.c[each.name] for each in entity.synced)).where(any_of(agreed.c.key, keys))
     )
+    compared = [landing.c[each.name] for each in entity.compared]
     theirs = tx.read(
-        sa.select(landing.c.key, *(landing.c[each.name] for each in entity.compared)).where(
+        sa.select(landing.c.key, *compared, landing.c.write_date.label(CHANGED_AT)).where(
             any_of(landing.c.key, keys), ~landing.c._deleted
         )
     )
@@ -213,7 +220,7 @@ def _theirs(tx: Transaction, entity: Entity, keys: list[str], ours: pl.DataFrame
     bound = tx.read(sa.select(BINDINGS.c.key).where(BINDINGS.c.entity == entity.name, any_of(BINDINGS.c.key, keys)))
     unread = base.join(bound, on=KEY, how="semi").join(theirs, on=KEY, how="anti")
     verified = [each.name for each in entity.compared if each.role is Role.VERIFY]
-    written = unread.join(ours.select(KEY, *verified), on=KEY, how="left").select(theirs.columns)
+    written = unread.join(ours.select(KEY, *verified, CHANGED_AT), on=KEY, how="left").select(theirs.columns)
     return pl.concat([theirs, written]), base
 
 
@@ -252,7 +259,18 @@ def _resolved(
         .agg(reason=pl.format("{} is {} in UniERP and {} in the shop", "field", "theirs", "ours").str.join("; "))
         .select(KEY, state=pl.lit(HELD), reason=pl.col("reason"))
     )
-    waiting = pl.concat([waiting, disputed.join(waiting, on=KEY, how="anti")])
+    open_ = merged.conflicts.filter(pl.col("outcome").is_null())
+    undecided = (
+        open_.group_by(KEY, maintain_order=True)
+        .agg(fields=pl.col("field").str.join(", "))
+        .select(
+            KEY,
+            state=pl.lit(HELD),
+            reason=pl.format("both sides changed {}: decide with `unierp conflicts resolve`", pl.col("fields")),
+        )
+    )
+    for more in (disputed, undecided):
+        waiting = pl.concat([waiting, more.join(waiting, on=KEY, how="anti")])
     keep = Merged(
         creates=creates.join(waiting, on=KEY, how="anti"),
         updates=updates.join(waiting, on=KEY, how="anti"),

@@ -22,6 +22,10 @@ def preflight(context: SyncContext, entities: Iterable[Entity]) -> None:
     """
     context.on_step("check", "the systems")
     context.storefront.check()
+    entities = tuple(entities)
+    # Over all connections at a time: it is the first that the server's workers hear of the database.
+    for answer in context.session.map(context.session.features.fields, sorted({entity.model for entity in entities})):
+        answer.get()
     for entity in entities:
         for field in entity.read_back:
             if field.odoo:

@@ -16,6 +16,9 @@ from unierp_assets.sync.state import binding_rows, bound_keys
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, STAGING
 
+STAMPS_AT_ONCE = 10_000
+"""Records per call where only id and instant are read."""
+
 
 def pull_bindings(context: SyncContext) -> int:
     """Learns which records carry external ids of ours; returns how many bindings are new or gone.
@@ -24,6 +27,7 @@ def pull_bindings(context: SyncContext) -> int:
     made anew as long as the storefront has it.
     """
     context.on_step("read", "external ids")
+    context.stamps.clear()
     session, namespace = context.session, context.namespace
     with context.warehouse.transaction() as tx:
         seen = int(tx.cursor("bindings") or 0)
@@ -124,7 +128,12 @@ def _changed(context: SyncContext, entity: Entity, fields: list[str], since: dat
     if sum(each.model == entity.model for each in ENTITIES.values()) == 1:
         yield from changed_since(context.session, entity.model, fields, since)
         return
-    stamps = {row["id"]: row for row in changed_since(context.session, entity.model, [], since)}
+    # One look at the model serves all its entities until the next pass over UniERP.
+    seen, stamps = context.stamps.get(entity.model, (None, {}))
+    if seen is None or seen > since:
+        found = changed_since(context.session, entity.model, [], since, batch=STAMPS_AT_ONCE)
+        stamps = {row["id"]: row for row in found}
+        context.stamps[entity.model] = (since, stamps)
     with context.warehouse.transaction() as tx:
         own = bound_keys(tx, entity.name, stamps)
     yield from (row for id_, row in stamps.items() if id_ not in own)

@@ -6,7 +6,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Input
+from unierp_assets.storefront.contract import UPDATED_AT
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.merge import CHANGED_AT
 from unierp_assets.sync.state import any_of
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT, NEW, STAGING, WITHDRAWN
@@ -75,6 +77,12 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
     schema = entity.schema()
     now = datetime.now(UTC)
     rows = entity.stage(inputs).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    changed_at = (
+        pl.concat([frame.select(KEY, pl.col(UPDATED_AT).alias(CHANGED_AT)) for frame in inputs.values()])
+        .group_by(KEY)
+        .max()
+    )
+    rows = rows.join(changed_at, on=KEY, how="left")
     stamps = {
         "_run_id": pl.lit(context.run_id),
         "_staged_at": pl.lit(now).dt.cast_time_unit("us"),

@@ -15,7 +15,10 @@ from unierp_assets.entities.spec import KEY
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import BINDINGS, MERGES, PENDING, RUNS
 
-HELD, FAILED = "held", "failed"
+HELD, FAILED, PARKED = "held", "failed", "parked"
+PARKED_AFTER = 3
+"""How often a record is refused before it is parked."""
+RUNNING, SUCCEEDED, DIED = "running", "succeeded", "died"
 
 
 def any_of(column: sa.ColumnElement[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
@@ -59,19 +62,35 @@ def merged_into(tx: Transaction, entity: str) -> pl.DataFrame:
 
 
 def pending(tx: Transaction, entity: str, state: str | None = None) -> pl.DataFrame:
-    """What waits or failed: columns ``key``, ``state``, ``reason``."""
-    statement = sa.select(PENDING.c.key, PENDING.c.state, PENDING.c.reason).where(PENDING.c.entity == entity)
+    """What waits or failed: columns ``key``, ``state``, ``reason``, ``attempts``."""
+    statement = sa.select(PENDING.c.key, PENDING.c.state, PENDING.c.reason, PENDING.c.attempts).where(
+        PENDING.c.entity == entity
+    )
     return tx.read(statement.where(PENDING.c.state == state) if state else statement)
 
 
 def set_pending(tx: Transaction, entity: str, run_id: str, done: Iterable[str], rows: pl.DataFrame) -> None:
-    """Forgets what is done and notes what is not. ``rows``: columns ``key``, ``state``, ``reason``."""
+    """Forgets what is done and notes what is not. ``rows``: columns ``key``, ``state``, ``reason``.
+
+    A record that the server refused for the :data:`PARKED_AFTER` th time becomes a dead letter.
+    """
     gone = pl.DataFrame({KEY: list(done)}, schema={KEY: pl.String}).with_columns(entity=pl.lit(entity))
     tx.delete(PENDING, gone)
     if rows.is_empty():
         return
     known = pending(tx, entity)
-    fresh = rows.join(known, on=[KEY, "state", "reason"], how="anti", nulls_equal=True)
+    refused = pl.col("state") == FAILED
+    rows = (
+        rows.join(known.select(KEY, "attempts"), on=KEY, how="left")
+        .with_columns(pl.when(refused).then(pl.col("attempts").fill_null(0) + 1).otherwise(0).alias("attempts"))
+        .with_columns(
+            pl.when(refused & (pl.col("attempts") >= PARKED_AFTER))
+            .then(pl.lit(PARKED))
+            .otherwise("state")
+            .alias("state")
+        )
+    )
+    fresh = rows.join(known, on=[KEY, "state", "reason", "attempts"], how="anti", nulls_equal=True)
     tx.upsert(
         PENDING,
         fresh.with_columns(
@@ -80,11 +99,33 @@ def set_pending(tx: Transaction, entity: str, run_id: str, done: Iterable[str], 
     )
 
 
+def dead_letters(warehouse: Warehouse, entity: str | None = None) -> pl.DataFrame:
+    """The records that were refused too often, with the server's message: the columns of ``sync.pending``."""
+    statement = sa.select(PENDING).where(PENDING.c.state == PARKED).order_by(PENDING.c.entity, PENDING.c[KEY])
+    return warehouse.read(statement.where(PENDING.c.entity == entity) if entity else statement)
+
+
+def replay(warehouse: Warehouse, entity: str | None = None, key: str | None = None) -> int:
+    """Lets the next sync try dead letters again: all, those of an entity, or one; returns how many."""
+    chosen = [PENDING.c.state == PARKED]
+    chosen += [PENDING.c.entity == entity] if entity else []
+    chosen += [PENDING.c[KEY] == key] if key else []
+    with warehouse.transaction() as tx:
+        return tx.execute(sa.update(PENDING).where(*chosen).values(state=FAILED, attempts=0))
+
+
 def begin_run(warehouse: Warehouse, run_id: str, kind: str) -> None:
     """Notes that a run has begun; a run that is known already goes on."""
     with warehouse.transaction() as tx:
-        statement = sa.dialects.postgresql.insert(RUNS).values(run_id=run_id, kind=kind, status="running")
+        statement = sa.dialects.postgresql.insert(RUNS).values(run_id=run_id, kind=kind, status=RUNNING)
         tx.execute(statement.on_conflict_do_nothing())
+
+
+def bury_the_dead(warehouse: Warehouse, run_id: str) -> None:
+    """Notes of runs that never ended that they died. For who holds the lock of the sync: no other run is alive."""
+    with warehouse.transaction() as tx:
+        others = sa.and_(RUNS.c.status == RUNNING, RUNS.c.run_id != run_id)
+        tx.execute(sa.update(RUNS).where(others).values(status=DIED))
 
 
 def end_run(warehouse: Warehouse, run_id: str, status: str, summary: Mapping[str, Any]) -> None:

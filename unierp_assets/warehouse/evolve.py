@@ -32,9 +32,12 @@ from unierp_assets.warehouse.errors import WarehouseOutdated
 from unierp_assets.warehouse.tables import (
     CHANGE_FUNCTION,
     CHANGE_SEQ,
+    CREATE_APPEND_ONLY_FUNCTION,
     CREATE_CHANGE_FUNCTION,
+    LEDGER,
     SCHEMAS,
     SEQ,
+    create_append_only_trigger,
     create_change_trigger,
     metadata,
 )
@@ -143,6 +146,8 @@ def complete(context: MigrationContext, revision: Any, directives: list[ops.Migr
     if first:
         opening.append(ops.ExecuteSQLOp(f"CREATE SEQUENCE {CHANGE_SEQ}"))
         opening.append(ops.ExecuteSQLOp(CREATE_CHANGE_FUNCTION))
+        opening.append(ops.ExecuteSQLOp(CREATE_APPEND_ONLY_FUNCTION))
+        triggers.append(ops.ExecuteSQLOp(create_append_only_trigger(LEDGER.schema, LEDGER.name)))
     script.upgrade_ops.ops = [*opening, *operations, *triggers, *_read_anew(operations)]
     # A warehouse is built anew from its sources rather than brought back to an older shape.
     script.downgrade_ops.ops = []

@@ -53,7 +53,7 @@ SEQ: Final = "_seq"
 STATUS: Final = "_status"
 DELETED: Final = "_deleted"
 TOUCHED_AT: Final = ("_extracted_at", "_staged_at", "_read_at", "_agreed_at")
-BOOKKEEPING: Final = (SEQ, STATUS, "_run_id", *TOUCHED_AT)
+BOOKKEEPING: Final = (SEQ, STATUS, "_run_id", "_changed_at", *TOUCHED_AT)
 """Columns whose change alone does not make a row a changed row."""
 
 NEW, ACCEPTED, QUARANTINED, MERGED, WITHDRAWN = "new", "accepted", "quarantined", "merged", "withdrawn"
@@ -76,6 +76,14 @@ BEGIN
     RETURN NEW;
 END $$"""
 
+APPEND_ONLY_FUNCTION: Final = "sync.refuse_change"
+CREATE_APPEND_ONLY_FUNCTION: Final = f"""\
+CREATE OR REPLACE FUNCTION {APPEND_ONLY_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '%.% is only ever added to: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'insufficient_privilege';
+END $$"""
+
 metadata = MetaData(
     naming_convention={
         "pk": "%(table_name)s_pkey",
@@ -89,6 +97,14 @@ def create_change_trigger(schema: str | None, table: str) -> str:
     return (
         f"CREATE TRIGGER {CHANGE_TRIGGER} BEFORE INSERT OR UPDATE ON {schema}.{table} "
         f"FOR EACH ROW EXECUTE FUNCTION {CHANGE_FUNCTION}()"
+    )
+
+
+def create_append_only_trigger(schema: str | None, table: str) -> str:
+    """The statement that makes a table refuse everything but new rows."""
+    return (
+        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.{table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {APPEND_ONLY_FUNCTION}()"
     )
 
 
@@ -244,6 +260,7 @@ def _staging(entity: Entity) -> None:
         ),
         _run_id(),
         _touched("_staged_at", "When the row was last staged and differed."),
+        _column("_changed_at", INSTANT, "When the shop last changed any of its rows that this one is made of."),
         _seq(),
     )
     Index(None, table.c[STATUS], postgresql_where=table.c[STATUS] != ACCEPTED)
@@ -349,8 +366,14 @@ PENDING: Final = _table(
     "Rows that passed the gate but are not in UniERP as they should be, and why.",
     _key("entity", _ENTITY),
     _key(KEY, _ROW_KEY),
-    _required("state", Text, "`held` (waits for something or somebody) or `failed` (the server refused it)."),
+    _required(
+        "state",
+        Text,
+        "`held` (waits for something or somebody), `failed` (the server refused it; it is tried again) or `parked` (it "
+        "was refused several times: a dead letter, tried again when its row changes or somebody replays it).",
+    ),
     _column("reason", Text, "Why, in words a person can act on.", personal=True),
+    _required("attempts", Integer, "How often the server has refused it.", text("0")),
     _column("run_id", Text, _RUN),
     _required("since", INSTANT, "Since when.", func.now()),
 )
@@ -367,10 +390,19 @@ CONFLICTS: Final = _table(
     _column("ours", Text, "Value of the source.", personal=True),
     _column("theirs", Text, "Value of UniERP.", personal=True),
     _required("strategy", Text, "The declared strategy that decided."),
-    _column("outcome", Text, "What came of it.", personal=True),
+    _column(
+        "outcome",
+        Text,
+        "`ours`, `theirs`, `both` (a union), `value` (a person's) or `obsolete` (the sides changed or agree by "
+        "themselves); null while it waits for a person.",
+    ),
+    _column("value", Text, "The value a person gave, where the outcome is `value`.", personal=True),
     _required("at", INSTANT, "When it was found.", func.now()),
+    _column("decided_at", INSTANT, "When a person decided it."),
+    _column("decided_by", Text, "Who decided it.", personal=True),
 )
 Index(None, CONFLICTS.c.run_id)
+Index(None, CONFLICTS.c.entity, CONFLICTS.c[KEY])
 PLAN_CHANGES: Final = _table(
     "sync",
     "plan_changes",
@@ -387,8 +419,9 @@ PLAN_CHANGES: Final = _table(
 LEDGER: Final = _table(
     "sync",
     "ledger",
-    "What was written, where, when and by which run. Rows are only ever added.",
-    _identity("Number of the entry."),
+    "What was written, where, when, by whom and by which run. Rows are only ever added: the database refuses to change "
+    "or delete one, and each is sealed with a hash over itself and the one before.",
+    _key("id", "Number of the entry, without gaps.", BigInteger),
     _required("run_id", Text, _RUN),
     _required("system", Text, "The system that was written."),
     _required("entity", Text, _ENTITY),
@@ -398,7 +431,9 @@ LEDGER: Final = _table(
     _column("before", Text, "Value before.", personal=True),
     _column("after", Text, "Value after.", personal=True),
     _column("odoo_id", BigInteger, "Database id of the record in Odoo."),
+    _required("actor", Text, "Who ran it: user and machine."),
     _required("at", INSTANT, "When it was written.", func.clock_timestamp()),
+    _required("hash", Text, "SHA-256 over the entry and the hash of the entry before."),
 )
 Index(None, LEDGER.c.run_id)
 Index(None, LEDGER.c.entity, LEDGER.c[KEY])

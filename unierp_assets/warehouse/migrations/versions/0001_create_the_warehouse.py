@@ -1,4 +1,4 @@
-"""Create the warehouse.
+"""create the warehouse.
 
 Revision 0001, after nothing. Written by ``python -m unierp_assets.warehouse.evolve``.
 """
@@ -36,6 +36,7 @@ def upgrade() -> None:
     op.execute("COMMENT ON SCHEMA handoff IS 'Tables that other teams read, by contract.'")
     op.execute('CREATE SEQUENCE sync.change_seq')
     op.execute("CREATE OR REPLACE FUNCTION sync.number_change() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN\n    IF TG_OP = 'UPDATE' AND NEW IS NOT DISTINCT FROM OLD THEN\n        RETURN NEW;\n    END IF;\n    NEW._seq := nextval('sync.change_seq');\n    RETURN NEW;\nEND $$")
+    op.execute("CREATE OR REPLACE FUNCTION sync.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN\n    RAISE EXCEPTION '%.% is only ever added to: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP\n        USING ERRCODE = 'insufficient_privilege';\nEND $$")
     op.create_table('addresses',
     sa.Column('key', sa.Text(), autoincrement=False, nullable=False, comment="Key of the entity's row."),
     sa.Column('customer', sa.Text(), nullable=True, comment='Key of the customer.'),
@@ -110,8 +111,8 @@ def upgrade() -> None:
     sa.Column('email', sa.Text(), nullable=True, comment='E-mail address, in small letters.'),
     sa.Column('phone', sa.Text(), nullable=True, comment='Phone number in E.164.'),
     sa.Column('vat', sa.Text(), nullable=True, comment='VAT id with its country prefix.'),
-    sa.Column('groups', sa.Text(), nullable=True, comment='Keys of the groups; tags set in UniERP are kept.'),
-    sa.Column('active', sa.Boolean(), nullable=True, comment='Whether the account is open.'),
+    sa.Column('groups', sa.Text(), nullable=True, comment='Keys of the groups; other tags set in UniERP are kept.'),
+    sa.Column('active', sa.Boolean(), nullable=True, comment='Whether the customer may buy.'),
     sa.Column('_agreed_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When this was agreed.'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.PrimaryKeyConstraint('key', name=op.f('customers_pkey')),
@@ -579,7 +580,7 @@ def upgrade() -> None:
     sa.Column('variant_id', sa.BigInteger(), nullable=True, comment='variants.id.'),
     sa.Column('location_id', sa.BigInteger(), nullable=True, comment='locations.id.'),
     sa.Column('on_hand', sa.Numeric(precision=16, scale=4), nullable=True, comment='Units in the location.'),
-    sa.Column('available', sa.Numeric(precision=16, scale=4), nullable=True, comment='Units the shop believes it may still sell. The only column of the shop that is written from outside: each sync writes back what is really available.'),
+    sa.Column('available', sa.Numeric(precision=16, scale=4), nullable=True, comment='Units the shop believes it may still sell; each sync writes back what is really available.'),
     sa.Column('updated_at', sa.DateTime(timezone=True), nullable=True, comment='When this row last changed; set by the database. The cursor of incremental reads.'),
     sa.Column('_deleted', sa.Boolean(), server_default=sa.text('false'), nullable=False, comment='Whether the row is gone from the shop.'),
     sa.Column('_extracted_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last read and differed.'),
@@ -752,8 +753,8 @@ def upgrade() -> None:
     sa.Column('email', sa.Text(), nullable=True, comment='E-mail address, in small letters.'),
     sa.Column('phone', sa.Text(), nullable=True, comment='Phone number in E.164.'),
     sa.Column('vat', sa.Text(), nullable=True, comment='VAT id with its country prefix.'),
-    sa.Column('groups', sa.Text(), nullable=True, comment='Keys of the groups; tags set in UniERP are kept.'),
-    sa.Column('active', sa.Boolean(), nullable=True, comment='Whether the account is open.'),
+    sa.Column('groups', sa.Text(), nullable=True, comment='Keys of the groups; other tags set in UniERP are kept.'),
+    sa.Column('active', sa.Boolean(), nullable=True, comment='Whether the customer may buy.'),
     sa.Column('odoo_id', sa.BigInteger(), nullable=True, comment='Database id of the record in Odoo.'),
     sa.Column('write_date', sa.DateTime(timezone=True), nullable=True, comment='When the record was last written in Odoo.'),
     sa.Column('_deleted', sa.Boolean(), server_default=sa.text('false'), nullable=False, comment='Whether the record is gone from UniERP.'),
@@ -1090,6 +1091,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('addresses_pkey')),
     schema='staging',
@@ -1105,6 +1107,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('attribute_values_pkey')),
     schema='staging',
@@ -1119,6 +1122,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('attributes_pkey')),
     schema='staging',
@@ -1133,6 +1137,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('categories_pkey')),
     schema='staging',
@@ -1149,6 +1154,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('currency_rates_pkey')),
     schema='staging',
@@ -1162,6 +1168,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('customer_groups_pkey')),
     schema='staging',
@@ -1179,13 +1186,14 @@ def upgrade() -> None:
     sa.Column('phone', sa.Text(), nullable=True, comment='Phone number in E.164.'),
     sa.Column('vat', sa.Text(), nullable=True, comment='VAT id with its country prefix.'),
     sa.Column('vat_is_valid', sa.Boolean(), nullable=True, comment='Whether the check digit is right.'),
-    sa.Column('groups', sa.Text(), nullable=True, comment='Keys of the groups; tags set in UniERP are kept.'),
+    sa.Column('groups', sa.Text(), nullable=True, comment='Keys of the groups; other tags set in UniERP are kept.'),
     sa.Column('language', sa.Text(), nullable=True, comment='Language the customer chose.'),
     sa.Column('registered_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop first knew the customer.'),
-    sa.Column('active', sa.Boolean(), nullable=True, comment='Whether the account is open.'),
+    sa.Column('active', sa.Boolean(), nullable=True, comment='Whether the customer may buy.'),
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('customers_pkey')),
     schema='staging',
@@ -1205,6 +1213,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('invoices_pkey')),
     schema='staging',
@@ -1221,6 +1230,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('locations_pkey')),
     schema='staging',
@@ -1245,6 +1255,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('order_lines_pkey')),
     schema='staging',
@@ -1276,6 +1287,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('orders_pkey')),
     schema='staging',
@@ -1300,6 +1312,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('payments_pkey')),
     schema='staging',
@@ -1316,6 +1329,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('price_lists_pkey')),
     schema='staging',
@@ -1334,6 +1348,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('prices_pkey')),
     schema='staging',
@@ -1354,6 +1369,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('products_pkey')),
     schema='staging',
@@ -1374,6 +1390,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('shipments_pkey')),
     schema='staging',
@@ -1391,6 +1408,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('stock_levels_pkey')),
     schema='staging',
@@ -1409,6 +1427,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('taxes_pkey')),
     schema='staging',
@@ -1430,6 +1449,7 @@ def upgrade() -> None:
     sa.Column('_status', sa.Text(), server_default=sa.text("'new'"), nullable=False, comment='`new` (not yet validated), `accepted` (may be loaded), `quarantined`, `merged` (a duplicate of another row) or `withdrawn` (gone from the shop).'),
     sa.Column('_run_id', sa.Text(), nullable=True, comment='The run that last touched the row.'),
     sa.Column('_staged_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When the row was last staged and differed.'),
+    sa.Column('_changed_at', sa.DateTime(timezone=True), nullable=True, comment='When the shop last changed any of its rows that this one is made of.'),
     sa.Column('_seq', sa.BigInteger(), nullable=False, comment='Change number: grows with every insert and update of a row of any landing or staging table.'),
     sa.PrimaryKeyConstraint('key', name=op.f('variants_pkey')),
     schema='staging',
@@ -1460,12 +1480,16 @@ def upgrade() -> None:
     sa.Column('ours', sa.Text(), nullable=True, comment='Value of the source.'),
     sa.Column('theirs', sa.Text(), nullable=True, comment='Value of UniERP.'),
     sa.Column('strategy', sa.Text(), nullable=False, comment='The declared strategy that decided.'),
-    sa.Column('outcome', sa.Text(), nullable=True, comment='What came of it.'),
+    sa.Column('outcome', sa.Text(), nullable=True, comment="`ours`, `theirs`, `both` (a union), `value` (a person's) or `obsolete` (the sides changed or agree by themselves); null while it waits for a person."),
+    sa.Column('value', sa.Text(), nullable=True, comment='The value a person gave, where the outcome is `value`.'),
     sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When it was found.'),
+    sa.Column('decided_at', sa.DateTime(timezone=True), nullable=True, comment='When a person decided it.'),
+    sa.Column('decided_by', sa.Text(), nullable=True, comment='Who decided it.'),
     sa.PrimaryKeyConstraint('id', name=op.f('conflicts_pkey')),
     schema='sync',
     comment='Fields that both sides changed since they last agreed.'
     )
+    op.create_index(op.f('ix_conflicts_entity_key'), 'conflicts', ['entity', 'key'], unique=False, schema='sync')
     op.create_index(op.f('ix_conflicts_run_id'), 'conflicts', ['run_id'], unique=False, schema='sync')
     op.create_table('cursors',
     sa.Column('name', sa.Text(), autoincrement=False, nullable=False, comment='Which step and source.'),
@@ -1476,7 +1500,7 @@ def upgrade() -> None:
     comment='How far each step has read its source.'
     )
     op.create_table('ledger',
-    sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False, comment='Number of the entry.'),
+    sa.Column('id', sa.BigInteger(), autoincrement=False, nullable=False, comment='Number of the entry, without gaps.'),
     sa.Column('run_id', sa.Text(), nullable=False, comment='The run.'),
     sa.Column('system', sa.Text(), nullable=False, comment='The system that was written.'),
     sa.Column('entity', sa.Text(), nullable=False, comment='Name of the entity.'),
@@ -1486,10 +1510,12 @@ def upgrade() -> None:
     sa.Column('before', sa.Text(), nullable=True, comment='Value before.'),
     sa.Column('after', sa.Text(), nullable=True, comment='Value after.'),
     sa.Column('odoo_id', sa.BigInteger(), nullable=True, comment='Database id of the record in Odoo.'),
+    sa.Column('actor', sa.Text(), nullable=False, comment='Who ran it: user and machine.'),
     sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('clock_timestamp()'), nullable=False, comment='When it was written.'),
+    sa.Column('hash', sa.Text(), nullable=False, comment='SHA-256 over the entry and the hash of the entry before.'),
     sa.PrimaryKeyConstraint('id', name=op.f('ledger_pkey')),
     schema='sync',
-    comment='What was written, where, when and by which run. Rows are only ever added.'
+    comment='What was written, where, when, by whom and by which run. Rows are only ever added: the database refuses to change or delete one, and each is sealed with a hash over itself and the one before.'
     )
     op.create_index(op.f('ix_ledger_entity_key'), 'ledger', ['entity', 'key'], unique=False, schema='sync')
     op.create_index(op.f('ix_ledger_run_id'), 'ledger', ['run_id'], unique=False, schema='sync')
@@ -1507,8 +1533,9 @@ def upgrade() -> None:
     op.create_table('pending',
     sa.Column('entity', sa.Text(), autoincrement=False, nullable=False, comment='Name of the entity.'),
     sa.Column('key', sa.Text(), autoincrement=False, nullable=False, comment="Key of the entity's row."),
-    sa.Column('state', sa.Text(), nullable=False, comment='`held` (waits for something or somebody) or `failed` (the server refused it).'),
+    sa.Column('state', sa.Text(), nullable=False, comment='`held` (waits for something or somebody), `failed` (the server refused it; it is tried again) or `parked` (it was refused several times: a dead letter, tried again when its row changes or somebody replays it).'),
     sa.Column('reason', sa.Text(), nullable=True, comment='Why, in words a person can act on.'),
+    sa.Column('attempts', sa.Integer(), server_default=sa.text('0'), nullable=False, comment='How often the server has refused it.'),
     sa.Column('run_id', sa.Text(), nullable=True, comment='The run.'),
     sa.Column('since', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='Since when.'),
     sa.PrimaryKeyConstraint('entity', 'key', name=op.f('pending_pkey')),
@@ -1599,4 +1626,5 @@ def upgrade() -> None:
     op.execute('CREATE TRIGGER number_change BEFORE INSERT OR UPDATE ON staging.stock_levels FOR EACH ROW EXECUTE FUNCTION sync.number_change()')
     op.execute('CREATE TRIGGER number_change BEFORE INSERT OR UPDATE ON staging.taxes FOR EACH ROW EXECUTE FUNCTION sync.number_change()')
     op.execute('CREATE TRIGGER number_change BEFORE INSERT OR UPDATE ON staging.variants FOR EACH ROW EXECUTE FUNCTION sync.number_change()')
+    op.execute('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON sync.ledger FOR EACH STATEMENT EXECUTE FUNCTION sync.refuse_change()')
     # ### end Alembic commands ###

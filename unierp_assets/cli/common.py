@@ -1,0 +1,70 @@
+"""What several commands share: their options, how systems are opened, how a failure is told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from unierp_assets.lab.odoo import OdooVersion
+    from unierp_assets.sync.reports import Reconciliation
+    from unierp_assets.wiring import Systems
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Odoo = Annotated[
+    str | None, typer.Option("--odoo", help="Odoo of the lab: 19 or 14. The one that was started last, unless told.")
+]
+Domain = Annotated[
+    str | None, typer.Argument(help="products, inventory, customers, orders or finance; everything unless told.")
+]
+
+
+def version_of(odoo: str | None) -> "OdooVersion | None":
+    if odoo not in (None, "19", "14"):
+        raise typer.BadParameter("the lab has Odoo 19 and 14", param_hint="--odoo")
+    return odoo  # type: ignore[return-value]  # checked just now
+
+
+@contextmanager
+def open_systems(odoo: str | None, *, start: bool = False, quiet: bool = False) -> "Iterator[Systems]":
+    from unierp_assets import wiring
+    from unierp_assets.lab.progress import SilentReporter, reporter_for
+
+    reporter = SilentReporter() if quiet else reporter_for()
+    with wiring.open_systems(version_of(odoo), start=start, progress=reporter) as systems:
+        yield systems
+
+
+def show_reconciliation(agreed: "Reconciliation") -> None:
+    from unierp_assets import display
+
+    display.table(
+        "Reconciliation",
+        ["entity", "shop", "UniERP", "matched", "missing", "surplus", "differing", "held", "accuracy %"],
+        [
+            [
+                *(row[name] for name in ("entity", "shop_count", "unierp_count", "matched", "missing", "surplus")),
+                *(row["differing"], row["held"], _short(row["accuracy_percent"])),
+            ]
+            for row in agreed.by_entity.iter_rows(named=True)
+        ],
+        caption=f"{counted(agreed.differences, 'difference')}, accuracy {_short(agreed.accuracy)} %",
+    )
+
+
+def _short(value: Decimal) -> Decimal:
+    """The same without zeros at its end."""
+    return Decimal(f"{value.normalize():f}")
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def fail(message: str) -> None:
+    from unierp_assets import display
+
+    display.error(message)
+    raise typer.Exit(1)

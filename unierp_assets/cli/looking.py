@@ -1,0 +1,106 @@
+"""Where things stand: runs, quarantine, differences, the health of every service."""
+
+from typing import Annotated
+
+import typer
+
+from unierp_assets.cli.common import Json, Odoo, open_systems, show_reconciliation
+
+app = typer.Typer()
+
+
+@app.command()
+def status(odoo: Odoo = None, json: Json = False) -> None:
+    """Where things stand: the last runs, what waits, what is in quarantine."""
+    from unierp_assets import display
+    from unierp_assets.sync.status import status_of
+
+    with open_systems(odoo) as systems:
+        systems.warehouse.upgrade()
+        found = status_of(systems.warehouse)
+    if json:
+        display.print_json(found.to_dict())
+        return
+    display.table("Last runs", ["run", "kind", "started (UTC)", "seconds", "status"], found.runs)
+    display.table(
+        "Entities",
+        ["entity", "accepted", "new", "quarantined", "merged", "withdrawn", "in UniERP", "held", "failed"],
+        found.entities,
+    )
+
+
+@app.command()
+def quarantine(
+    entity: Annotated[str | None, typer.Argument(help="One entity; all unless told.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 50,
+    odoo: Odoo = None,
+    json: Json = False,
+) -> None:
+    """The rows that may not be loaded or wait, with the reason and the remedy."""
+    from unierp_assets import display
+    from unierp_assets.sync.status import quarantined, waiting
+
+    with open_systems(odoo) as systems:
+        systems.warehouse.upgrade()
+        rows, pending = quarantined(systems.warehouse, entity), waiting(systems.warehouse, entity)
+    if json:
+        display.print_json({"quarantine": rows.to_dicts(), "waiting": pending.to_dicts()})
+        return
+    columns = ["entity", "key", "rule", "column", "value", "message", "remedy"]
+    display.table(
+        "Quarantine",
+        columns,
+        rows.select(columns).head(limit).rows(),
+        caption=f"{rows.height:,} rows; it empties itself",
+    )
+    display.table("Waiting or refused", pending.columns, pending.head(limit).rows(), caption=f"{pending.height:,} rows")
+
+
+@app.command()
+def reconcile(
+    limit: Annotated[int, typer.Option(min=1, help="Differences to show.")] = 50, odoo: Odoo = None, json: Json = False
+) -> None:
+    """Compare both sides as last read, to the cent. Exit code 1 where they differ."""
+    from unierp_assets import display
+    from unierp_assets.sync.pipeline import new_run_id
+    from unierp_assets.sync.reports import rebuild_reports, reconciliation, reconciliation_differences
+
+    with open_systems(odoo) as systems:
+        systems.warehouse.upgrade()
+        rebuild_reports(systems.warehouse, new_run_id())
+        agreed = reconciliation(systems.warehouse)
+        differences = reconciliation_differences(systems.warehouse, None, limit)
+    if json:
+        display.print_json(
+            {
+                "differences": agreed.differences,
+                "accuracy": float(agreed.accuracy),
+                "entities": agreed.by_entity.to_dicts(),
+                "rows": differences.to_dicts(),
+            }
+        )
+    else:
+        show_reconciliation(agreed)
+        display.table("Differences", differences.columns, differences.rows())
+    if agreed.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(odoo: Odoo = None, json: Json = False) -> None:
+    """Look at every service and setting the sync depends on, and say what to mend."""
+    from unierp_assets import display
+    from unierp_assets.doctor import examine
+
+    with open_systems(odoo) as systems:
+        findings = examine(systems)
+    if json:
+        display.print_json({"findings": [finding.to_dict() for finding in findings]})
+    else:
+        display.table(
+            "Doctor",
+            ["what", "state", "found", "remedy"],
+            [[each.what, each.mark, each.found, each.remedy or ""] for each in findings],
+        )
+    if any(finding.is_bad for finding in findings):
+        raise typer.Exit(1)

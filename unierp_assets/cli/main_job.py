@@ -1,0 +1,197 @@
+"""The main job: fill a sample shop, see what a sync would write, and sync."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unierp_assets.cli.common import Domain, Json, Odoo, counted, fail, open_systems, show_reconciliation
+
+if TYPE_CHECKING:
+    from unierp_assets.sync.pipeline import Summary
+    from unierp_assets.wiring import Systems
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    odoo: Odoo = None,
+    products: Annotated[int, typer.Option(min=1, help="Products of the sample shop.")] = 200,
+    customers: Annotated[int, typer.Option(min=1, help="Customers of the sample shop.")] = 300,
+    orders: Annotated[int, typer.Option(min=1, help="Orders of the sample shop.")] = 400,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same shop.")] = 7,
+    json: Json = False,
+) -> None:
+    """Start the lab, fill a dirty sample shop, load it into Odoo and reconcile it to the cent."""
+    from unierp_assets import display
+    from unierp_assets.demo import count_faults, planted_faults
+
+    with open_systems(odoo, start=True, quiet=json) as systems:
+        _ensure_sample(systems, products, customers, orders, seed, quiet=json)
+        summary = _sync(systems, None, quiet=json)
+        address = systems.services.storefront_url.get_secret_value()
+        faults = count_faults(systems.warehouse, planted_faults(address, systems.settings.storefront_schema))
+        if json:
+            found = [{"rule": fault.rule, "planted": fault.planted, "found": fault.found} for fault in faults]
+            display.print_json({**summary.to_dict(), "faults": found})
+        else:
+            _show_summary(systems, summary)
+            display.table(
+                "Faults planted in the sample, and found by name",
+                ["fault", "what is wrong", "planted", "found"],
+                [[fault.rule, fault.description, fault.planted, fault.found] for fault in faults],
+            )
+            display.out.print(
+                f"UniERP: [link]{systems.services.odoo_url}[/link]  (login [bold]{systems.services.odoo_login}[/], "
+                "password: `unierp lab status --passwords`)\n"
+                "Next: `unierp sync` finds nothing to do; change a price in the shop and see `unierp plan`; "
+                "`make ui` opens Dagster."
+            )
+        missed = [fault.rule for fault in faults if not fault.complete]
+        if missed:
+            fail(f"Not every planted fault was found: {', '.join(missed)}.")
+    _exit_by(summary)
+
+
+@app.command()
+def sync(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
+    """Bring the systems into agreement: read, validate, compare, write what changed, read back."""
+    from unierp_assets import display
+
+    with open_systems(odoo) as systems:
+        summary = _sync(systems, domain, quiet=json)
+        if json:
+            display.print_json(summary.to_dict())
+        else:
+            _show_summary(systems, summary)
+    _exit_by(summary)
+
+
+@app.command()
+def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
+    """Show what a sync would write, and write nothing."""
+    from unierp_assets import display
+    from unierp_assets.sync.pipeline import Pipeline, new_run_id
+
+    with open_systems(odoo) as systems:
+        systems.warehouse.upgrade()
+        pipeline = Pipeline(systems.context(new_run_id()), domain)
+        with display.run_progress(pipeline.steps, enabled=not json) as on_step:
+            pipeline.context.on_step = on_step
+            changes = pipeline.preview()
+    grouped: dict[tuple[str, str, str, str], dict[str, list[str | None]]] = {}
+    for row in changes.iter_rows(named=True):
+        fields = grouped.setdefault((row["entity"], row["key"], row["action"], row["target"]), {})
+        if row["field"]:
+            fields[row["field"]] = [row["old"], row["new"]]
+    if json:
+        display.print_json(
+            {
+                "changes": [
+                    {"entity": entity, "key": key, "action": action, "target": target, "fields": fields}
+                    for (entity, key, action, target), fields in grouped.items()
+                ]
+            }
+        )
+        return
+    shown = list(grouped.items())[:100]
+    display.table(
+        "Would be written",
+        ["entity", "key", "action", "in", "fields (old → new)"],
+        [
+            [
+                entity,
+                key,
+                action,
+                target,
+                "\n".join(f"{name}: {old or '–'} → {new or '–'}" for name, (old, new) in f.items()),
+            ]
+            for (entity, key, action, target), f in shown
+        ],
+        caption=counted(len(grouped), "record")
+        + (f", the first {len(shown)} shown" if len(grouped) > len(shown) else ""),
+    )
+
+
+@app.command()
+def sample(
+    products: Annotated[int, typer.Option(min=1)] = 200,
+    customers: Annotated[int, typer.Option(min=1)] = 300,
+    orders: Annotated[int, typer.Option(min=1)] = 400,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same shop.")] = 7,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an older sample.")] = False,
+    odoo: Odoo = None,
+    json: Json = False,
+) -> None:
+    """Fill the shop's database with a realistic, dirty sample whose faults are counted."""
+    from unierp_assets import display
+    from unierp_assets.storefront.sample import make_sample, write_sample
+
+    with open_systems(odoo) as systems:
+        made = make_sample(products, customers, orders, seed)
+        address = systems.services.storefront_url.get_secret_value()
+        write_sample(address, made, systems.settings.storefront_schema, replace=replace)
+    counts = made.counts()
+    if json:
+        display.print_json({"rows": counts.rows, "good": counts.good, "faults": counts.faults})
+        return
+    display.table(
+        "Sample", ["table", "rows", "good"], [[name, n, counts.good[name]] for name, n in counts.rows.items()]
+    )
+    display.table("Faults", ["fault", "rows"], list(counts.faults.items()))
+
+
+# Helpers
+
+
+def _ensure_sample(systems: "Systems", products: int, customers: int, orders: int, seed: int, *, quiet: bool) -> None:
+    """Fills the lab's shop where it is empty; a shop of the user's own is never touched."""
+    from unierp_assets import display
+    from unierp_assets.storefront.sample import make_sample, write_sample
+    from unierp_assets.storefront.source import StorefrontContractError
+
+    if systems.settings.storefront_url is not None:
+        return
+    try:
+        systems.storefront.check()
+    except StorefrontContractError:
+        if not quiet:
+            display.err.print(
+                f"Filling the sample shop: {products} products, {customers} customers, {orders} orders ..."
+            )
+        address = systems.services.storefront_url.get_secret_value()
+        write_sample(address, make_sample(products, customers, orders, seed), systems.settings.storefront_schema)
+
+
+def _sync(systems: "Systems", domain: str | None, *, quiet: bool) -> "Summary":
+    from unierp_assets import display
+    from unierp_assets.sync.pipeline import Pipeline, new_run_id
+
+    systems.warehouse.upgrade()
+    pipeline = Pipeline(systems.context(new_run_id()), domain)
+    with display.run_progress(pipeline.steps, enabled=not quiet) as on_step:
+        pipeline.context.on_step = on_step
+        return pipeline.sync()
+
+
+def _show_summary(systems: "Systems", summary: "Summary") -> None:
+    from unierp_assets import display
+    from unierp_assets.sync.reports import reconciliation
+
+    # What hardly ever happens is a column only when it did, so that the rest fits on a terminal of usual width.
+    rare = [name for name in ("conflicts", "failed") if any(getattr(c, name) for c in summary.entities.values())]
+    columns = ["extracted", "quarantined", "created", "updated", "unchanged", "held", *rare]
+    display.table(
+        "Sync",
+        ["entity", *columns],
+        [[name, *(getattr(counts, column) for column in columns)] for name, counts in summary.entities.items()],
+        caption=f"{summary.seconds:.1f} s, {summary.odoo_reads} reads and {summary.odoo_writes} writes in UniERP",
+    )
+    show_reconciliation(reconciliation(systems.warehouse, summary.entities))
+
+
+def _exit_by(summary: "Summary") -> None:
+    if summary.failed:
+        fail(f"{counted(summary.failed, 'record')} refused by UniERP; see `unierp quarantine`.")
+    if summary.differences:
+        fail(f"{counted(summary.differences, 'difference')} between the systems; see `unierp reconcile`.")

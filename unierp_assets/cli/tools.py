@@ -1,0 +1,84 @@
+"""The UI, the bench and the generated documentation."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unierp_assets.cli.common import Json, Odoo, fail, version_of
+
+app = typer.Typer()
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the web page.")] = 3000,
+    odoo: Odoo = None,
+) -> None:
+    """Open Dagster on the running systems: web page, daemon and code."""
+    from unierp_assets.lab.progress import reporter_for
+    from unierp_assets.lab.services import resolve_services
+    from unierp_assets.resources.instance import run_ui
+    from unierp_assets.settings import get_settings
+
+    settings = get_settings()
+    services = resolve_services(settings, version_of(odoo), start=True, progress=reporter_for())
+    raise typer.Exit(run_ui(settings, services, port))
+
+
+@app.command()
+def bench(
+    products: Annotated[int, typer.Option(min=10, help="Products of the bench's shop.")] = 5_000,
+    customers: Annotated[int, typer.Option(min=10, help="Customers of the bench's shop.")] = 5_000,
+    orders: Annotated[int, typer.Option(min=2, help="Orders of three lines.")] = 300,
+    baseline_orders: Annotated[int, typer.Option(min=2, help="Orders that the one-by-one script makes.")] = 40,
+    turns: Annotated[int, typer.Option(min=1, help="How often each side loads the customers.")] = 2,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small sizes, to see that it works; rates are not judged.")
+    ] = False,
+    only: Annotated[list[str] | None, typer.Option(help="A scenario: customers or orders. May be repeated.")] = None,
+    odoo: Annotated[str, typer.Option("--odoo", help="Odoo of the bench: 19 or 14.")] = "19",
+    json: Json = False,
+) -> None:
+    """Measure the sync beside other tools, on servers of its own. Exit code 1 where a target is missed."""
+    from unierp_assets import display
+    from unierp_assets.bench.runner import run_bench
+    from unierp_assets.bench.scenarios import QUICK, SCENARIOS, Sizes
+    from unierp_assets.bench.tables import show
+    from unierp_assets.lab.cache import Cache, default_cache
+    from unierp_assets.lab.progress import SilentReporter, reporter_for
+    from unierp_assets.settings import get_settings
+
+    if unknown := set(only or ()) - set(SCENARIOS):
+        raise typer.BadParameter(f"there is no scenario {unknown.pop()}", param_hint="--only")
+    report = run_bench(
+        get_settings().home.resolve(),
+        Cache(default_cache()),
+        QUICK if quick else Sizes(products, customers, orders, baseline_orders, turns),
+        SilentReporter() if json else reporter_for(),
+        version_of(odoo) or "19",
+        tuple(only or SCENARIOS),
+    )
+    if json:
+        display.print_json(report.to_dict())
+    else:
+        show(report)
+    if not report.met:
+        raise typer.Exit(1)
+
+
+@app.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether a page is out of date.")] = False,
+) -> None:
+    """Write the generated pages of docs/ anew: the storefront contract, the data mapping, the settings."""
+    from unierp_assets import display
+    from unierp_assets.generated import stale_pages, write_pages
+
+    if check:
+        stale = stale_pages(Path.cwd())
+        if stale:
+            fail(f"Out of date: {', '.join(stale)}. Run `unierp docs` and commit.")
+        return
+    for page in write_pages(Path.cwd()):
+        display.out.print(f"wrote {page}")
