@@ -12,6 +12,8 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 # The lab's Odoo: 19 unless told, `make demo ODOO=14`.
 ODOO ?=
+# Test processes side by side; each has services of its own.
+PROCESSES ?= 2
 ODOO_OPTION := $(if $(ODOO),--odoo $(ODOO))
 
 .PHONY: help
@@ -54,7 +56,7 @@ ui: $(STAMP) ## Open Dagster on the running lab
 
 .PHONY: test
 test: lint ## Check the code, then run every test: units, warehouse, Odoo 19 and 14
-	@$(BIN)/pytest --cov=unierp_assets.sync --cov=unierp_assets.odoo --cov=unierp_assets.entities \
+	@$(BIN)/pytest -n $(PROCESSES) --dist loadgroup --cov=unierp_assets.sync --cov=unierp_assets.odoo --cov=unierp_assets.entities \
 	  --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
 .PHONY: lint

@@ -62,13 +62,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out, and leave out the versions not chosen."""
+    """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out, leave out the versions not chosen, and share the
+    tests among processes: those of one version of Odoo share its server, those of a file their fixtures."""
     for item in items:
+        version = item.callspec.params.get("odoo_server") if hasattr(item, "callspec") else None
+        item.add_marker(pytest.mark.xdist_group(f"odoo{version}" if version else item.location[0]))
         if "odoo_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.odoo)
             version = item.callspec.params["odoo_server"]  # type: ignore[attr-defined]
             if version not in _versions(config):
                 item.add_marker(pytest.mark.skip(reason=f"--odoo leaves out {version}"))
+    # The longest first: the others fill the gaps.
+    items.sort(key=lambda item: item.get_closest_marker("odoo") is None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
