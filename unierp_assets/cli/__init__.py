@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (main_job.app, looking.app, tools.app):
+for part in (main_job.app, looking.app, deciding.app, tools.app):
     app.add_typer(part)
 app.add_typer(deciding.conflicts_app, name="conflicts")
 app.add_typer(deciding.letters_app, name="dead-letters")
@@ -35,11 +35,12 @@ def _expected() -> tuple[type[BaseException], ...]:
     from unierp_assets.quality import GateError, SuiteError
     from unierp_assets.storefront.sample import SampleError
     from unierp_assets.storefront.source import StorefrontError
+    from unierp_assets.sync.pipeline import PlanChanged
     from unierp_assets.sync.preflight import WrongServer
     from unierp_assets.warehouse.errors import WarehouseError
 
     return (
-        BenchError, LabError, OdooError, GateError, SuiteError, SampleError, StorefrontError, WrongServer,
+        BenchError, LabError, OdooError, GateError, PlanChanged, SuiteError, SampleError, StorefrontError, WrongServer,
         WarehouseError,
     )  # fmt: skip
 

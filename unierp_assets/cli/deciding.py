@@ -1,4 +1,4 @@
-"""What a person decides or proves: conflicts, dead letters, and the chain of the audit."""
+"""What a person decides, takes back or proves: conflicts, dead letters, undoing a run, the chain of the audit."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ import typer
 
 from unierp_assets.cli.common import Json, Odoo, counted, fail, open_systems
 
+app = typer.Typer()
 conflicts_app = typer.Typer(help="Fields both sides changed, that wait for a person.", invoke_without_command=True)
 letters_app = typer.Typer(help="Records UniERP refused too often, and their replay.", invoke_without_command=True)
 audit_app = typer.Typer(help="The sealed record of everything that was written.", no_args_is_help=True)
@@ -96,6 +97,41 @@ def replay(
         display.print_json({"replayed": count})
     else:
         display.out.print(f"The next `unierp sync` tries {counted(count, 'record')} again.")
+
+
+@app.command()
+def undo(
+    run_id: Annotated[str, typer.Argument(help="Id of the run, as `unierp status` shows it.")],
+    release: Annotated[
+        bool, typer.Option("--release", help="Let the next sync do again what was undone of this run.")
+    ] = False,
+    odoo: Odoo = None,
+    json: Json = False,
+) -> None:
+    """Take back what a run did: restore values, delete or archive records, reverse documents. Tells each of them."""
+    from unierp_assets import display
+    from unierp_assets.sync.pipeline import new_run_id
+    from unierp_assets.sync.undo import FAILED, NothingToUndo, Undo
+
+    with open_systems(odoo) as systems:
+        systems.warehouse.upgrade()
+        undoing = Undo(systems.context(new_run_id()), run_id)
+        if release:
+            display.out.print(f"The next `unierp sync` does {counted(undoing.release(), 'record')} again.")
+            return
+        try:
+            with display.run_progress(undoing.steps, enabled=not json) as on_step:
+                undoing.context.on_step = on_step
+                report = undoing.run()
+        except NothingToUndo as error:
+            fail(str(error))
+    if json:
+        display.print_json({"undone": report.to_dicts()})
+    else:
+        display.table("Undone", ["entity", "key", "field", "in", "outcome", "detail"], report.rows())
+    failed = report.filter(report["outcome"] == FAILED).height
+    if failed:
+        fail(f"{counted(failed, 'change')} could not be undone; the table says why.")
 
 
 @audit_app.command("verify")

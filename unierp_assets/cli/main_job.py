@@ -28,7 +28,7 @@ def demo(
 
     with open_systems(odoo, start=True, quiet=json) as systems:
         _ensure_sample(systems, products, customers, orders, seed, quiet=json)
-        summary = _sync(systems, None, quiet=json)
+        summary = _sync(systems, None, None, quiet=json)
         address = systems.services.storefront_url.get_secret_value()
         faults = count_faults(systems.warehouse, planted_faults(address, systems.settings.storefront_schema))
         if json:
@@ -54,12 +54,19 @@ def demo(
 
 
 @app.command()
-def sync(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
+def sync(
+    domain: Domain = None,
+    approve: Annotated[
+        str | None, typer.Option("--approve", help="Id of a plan: write exactly what it showed, or nothing.")
+    ] = None,
+    odoo: Odoo = None,
+    json: Json = False,
+) -> None:
     """Bring the systems into agreement: read, validate, compare, write what changed, read back."""
     from unierp_assets import display
 
     with open_systems(odoo) as systems:
-        summary = _sync(systems, domain, quiet=json)
+        summary = _sync(systems, domain, approve, quiet=json)
         if json:
             display.print_json(summary.to_dict())
         else:
@@ -87,10 +94,11 @@ def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
     if json:
         display.print_json(
             {
+                "plan_id": pipeline.context.run_id,
                 "changes": [
                     {"entity": entity, "key": key, "action": action, "target": target, "fields": fields}
                     for (entity, key, action, target), fields in grouped.items()
-                ]
+                ],
             }
         )
         return
@@ -109,7 +117,8 @@ def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
             for (entity, key, action, target), f in shown
         ],
         caption=counted(len(grouped), "record")
-        + (f", the first {len(shown)} shown" if len(grouped) > len(shown) else ""),
+        + (f", the first {len(shown)} shown" if len(grouped) > len(shown) else "")
+        + f"; `unierp sync --approve {pipeline.context.run_id}` writes exactly this",
     )
 
 
@@ -163,7 +172,7 @@ def _ensure_sample(systems: "Systems", products: int, customers: int, orders: in
         write_sample(address, make_sample(products, customers, orders, seed), systems.settings.storefront_schema)
 
 
-def _sync(systems: "Systems", domain: str | None, *, quiet: bool) -> "Summary":
+def _sync(systems: "Systems", domain: str | None, approved: str | None, *, quiet: bool) -> "Summary":
     from unierp_assets import display
     from unierp_assets.sync.pipeline import Pipeline, new_run_id
 
@@ -171,7 +180,7 @@ def _sync(systems: "Systems", domain: str | None, *, quiet: bool) -> "Summary":
     pipeline = Pipeline(systems.context(new_run_id()), domain)
     with display.run_progress(pipeline.steps, enabled=not quiet) as on_step:
         pipeline.context.on_step = on_step
-        return pipeline.sync()
+        return pipeline.sync(approved)
 
 
 def _show_summary(systems: "Systems", summary: "Summary") -> None:

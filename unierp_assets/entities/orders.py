@@ -5,7 +5,18 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import polars as pl
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, cleaned
+from unierp_assets.entities.spec import (
+    BOTH,
+    KEY,
+    Entity,
+    Field,
+    Input,
+    Kind,
+    Role,
+    System,
+    Withdrawal,
+    cleaned,
+)
 
 CENT = Decimal("0.01")
 
@@ -27,6 +38,28 @@ DOCUMENT_STATES = {
     "cancel": "cancelled",
 }
 """State of the sales document by Odoo's own; ``done`` is a locked order of the older versions."""
+
+
+def _told(name: str, kind: Kind, comment: str, scale: int = 0) -> Field:
+    """What UniERP tells the shop about the progress of an order; read from the order's documents."""
+    return Field(
+        name,
+        kind,
+        comment,
+        scale=scale,
+        owner=System.UNIERP,
+        flows_to=(System.STOREFRONT,),
+        column=f"orders.{name}",
+    )
+
+
+PROGRESS = (
+    _told("delivery_status", Kind.TEXT, "`none`, `partial` or `full`: what has left, as UniERP knows it."),
+    _told("tracking_numbers", Kind.TEXT, "Tracking numbers of its deliveries, joined by commas."),
+    _told("invoice_numbers", Kind.TEXT, "Numbers of its invoices and credit notes, joined by commas."),
+    _told("invoiced_total", Kind.DECIMAL, "Invoiced less credited, in `currency`.", 2),
+    _told("paid_total", Kind.DECIMAL, "Received less paid back, in `currency`.", 2),
+)
 
 
 def discount_percent(gross: Decimal, discount: Decimal) -> Decimal:
@@ -64,6 +97,7 @@ def stage_orders(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         shipping_total=pl.col("shipping_total"),
         tax_total=pl.col("tax_total"),
         total=pl.col("total"),
+        **{field.name: pl.col(field.name) for field in PROGRESS},
     )
 
 
@@ -121,13 +155,22 @@ ORDERS = Entity(
         ),
         Field("prices_include_tax", Kind.BOOLEAN, "Whether its prices contain the tax.", role=Role.STAGED),
         Field("status", Kind.TEXT, "Status in the shop.", role=Role.STAGED),
-        Field("state", Kind.TEXT, "`pending`, `confirmed` or `cancelled`.", odoo="state", codes=DOCUMENT_STATES),
+        Field(
+            "state",
+            Kind.TEXT,
+            "`pending`, `confirmed` or `cancelled`.",
+            odoo="state",
+            codes=DOCUMENT_STATES,
+            flows_to=BOTH,
+            column="orders.status",
+        ),
         Field("ordered_at", Kind.TIMESTAMP, "When the customer placed it.", odoo="date_order"),
         Field("coupon_code", Kind.TEXT, "Coupon the customer used.", role=Role.STAGED),
         Field("discount_total", Kind.DECIMAL, "Sum of the lines' discounts.", role=Role.STAGED, scale=2),
         Field("shipping_total", Kind.DECIMAL, "Shipping, tax included.", role=Role.STAGED, scale=2),
         Field("tax_total", Kind.DECIMAL, "Sum of the taxes.", role=Role.VERIFY, odoo="amount_tax", scale=2),
         Field("total", Kind.DECIMAL, "What the customer pays.", role=Role.VERIFY, odoo="amount_total", scale=2),
+        *PROGRESS,
     ),
     stage=stage_orders,
     readback=(Field("document", Kind.TEXT, "Number of the sales document in UniERP.", odoo="name"),),
@@ -156,5 +199,6 @@ ORDER_LINES = Entity(
         Field("total", Kind.DECIMAL, "Line total, tax included.", role=Role.VERIFY, odoo="price_total", scale=2),
     ),
     stage=stage_lines,
+    withdrawal=Withdrawal.ZERO,
     created_with="orders",
 )

@@ -67,11 +67,15 @@ class Strategy(StrEnum):
 
 
 class Withdrawal(StrEnum):
-    """What happens in UniERP when the storefront no longer has the record."""
+    """What happens in UniERP when the storefront no longer has the record.
+
+    ``ZERO``: its quantity becomes zero, which is how a line leaves a document that is confirmed.
+    """
 
     ARCHIVE = "archive"
     DELETE = "delete"
     KEEP = "keep"
+    ZERO = "zero"
 
 
 @dataclass(frozen=True, slots=True)

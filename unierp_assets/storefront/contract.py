@@ -42,6 +42,9 @@ PERCENT: Final = Numeric(9, 4)
 RATE: Final = Numeric(18, 8)
 INSTANT: Final = DateTime(timezone=True)
 
+PROGRESS_COLUMNS: Final = ("delivery_status", "tracking_numbers", "invoice_numbers", "invoiced_total", "paid_total")
+"""What UniERP tells the shop about an order: columns of ``orders`` that the shop itself never writes."""
+
 LINE_ARITHMETIC: Final = """\
 Amounts are rounded per line to the decimals of the order's currency, halves away from zero.
 
@@ -292,7 +295,7 @@ def _orders(metadata: MetaData) -> None:
         _column("channel", Text, "Where it was placed: `web`, `app` or `phone`."),
         _column("currency", Text, "currencies.code of every amount of the order."),
         _column("prices_include_tax", Boolean, "Whether unit prices and discounts of its lines include tax."),
-        _column("status", Text, "`pending`, `confirmed`, `shipped`, `completed` or `cancelled`."),
+        _column("status", Text, "`pending`, `confirmed`, `shipped`, `completed` or `cancelled`.", written=True),
         _column("placed_at", INSTANT, "When it was placed."),
         _column("billing_address_id", BigInteger, "addresses.id."),
         _column("shipping_address_id", BigInteger, "addresses.id."),
@@ -301,6 +304,20 @@ def _orders(metadata: MetaData) -> None:
         _column("shipping_total", MONEY, "Total of the shipping line, with tax; 0 without one."),
         _column("tax_total", MONEY, "Sum of the lines' tax_amount."),
         _column("total", MONEY, "Sum of the lines' total: what the customer pays."),
+        _column(
+            "delivery_status",
+            Text,
+            "`none`, `partial` or `full`: what UniERP has delivered; null until it knows the order.",
+            written=True,
+        ),
+        _column("tracking_numbers", Text, "Tracking numbers of UniERP's deliveries, joined by commas.", written=True),
+        _column(
+            "invoice_numbers", Text, "Numbers of UniERP's invoices and credit notes, joined by commas.", written=True
+        ),
+        _column(
+            "invoiced_total", MONEY, "Invoiced in UniERP less credited; null until it knows the order.", written=True
+        ),
+        _column("paid_total", MONEY, "Received in UniERP less paid back; null until it knows the order.", written=True),
     )
     _table(
         metadata,

@@ -14,7 +14,7 @@ from unierp_assets.sync.applier import DONE, Applier, Result
 from unierp_assets.sync.catalogue import PriceLists, Prices, Products, Variants
 from unierp_assets.sync.conflicts import note as note_conflicts
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.documents import Invoices, Orders, Payments, Shipments
+from unierp_assets.sync.documents import Invoices, OrderLines, Orders, Payments, Shipments
 from unierp_assets.sync.inventory import Locations, StockLevels
 from unierp_assets.sync.merge import TO_STOREFRONT
 from unierp_assets.sync.plan import WAITING, Plan
@@ -31,6 +31,7 @@ APPLIERS: dict[str, type[Applier]] = {
     "locations": Locations,
     "stock_levels": StockLevels,
     "orders": Orders,
+    "order_lines": OrderLines,
     "shipments": Shipments,
     "invoices": Invoices,
     "payments": Payments,
@@ -40,7 +41,8 @@ APPLIERS: dict[str, type[Applier]] = {
 
 @dataclass
 class Applied:
-    """What became of a plan, as counts; ``wrote_storefront`` tells whether the shop has to be read again."""
+    """What became of a plan, as counts; ``wrote_storefront`` tells whether the shop has to be read again. ``parts`` has
+    what was done with parts of records that were there already, by entity."""
 
     created: int = 0
     updated: int = 0
@@ -48,6 +50,7 @@ class Applied:
     failed: int = 0
     conflicts: int = 0
     wrote_storefront: bool = False
+    parts: dict[str, "Applied"] = dataclasses.field(default_factory=dict)
     interruption: OdooError | None = dataclasses.field(default=None, repr=False)
 
     def __add__(self, other: "Applied") -> "Applied":
@@ -58,6 +61,7 @@ class Applied:
             self.failed + other.failed,
             self.conflicts + other.conflicts,
             self.wrote_storefront or other.wrote_storefront,
+            self.parts | other.parts,
             self.interruption or other.interruption,
         )
 

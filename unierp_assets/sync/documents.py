@@ -4,8 +4,9 @@ Every document is looked at before it is acted on (see :mod:`unierp_assets.odoo.
 was lost is not taken twice. A document whose amounts differ from the shop's by a cent is held, never posted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -16,24 +17,29 @@ from unierp_assets.entities.spec import KEY
 from unierp_assets.odoo import (
     Invoice,
     OdooError,
+    OdooSession,
     Outcome,
     Payment,
     Shipment,
     cancel_orders,
     confirm_orders,
     deliver,
+    follow_quantities,
     invoice_orders,
     load,
     post_invoices,
     read,
     register_payments,
     search_read,
+    unlink,
     values,
     write_changed,
 )
-from unierp_assets.sync.applier import Applier, Result, held, raise_first
+from unierp_assets.sync.applier import DONE, Applier, Result, held, raise_first
 from unierp_assets.sync.codec import Codec, external_name
+from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import TO_UNIERP
+from unierp_assets.sync.reversal import take_back
 from unierp_assets.sync.state import FAILED, any_of, bound_ids
 from unierp_assets.warehouse.tables import ACCEPTED, STAGING
 
@@ -41,7 +47,28 @@ ORDER_BATCH = 50
 """Orders per call: large enough to save round trips, small enough that a refused one costs little to find."""
 
 
-class Orders(Applier):
+class Sales(Applier):
+    """What orders and their lines share: the service that stands for shipping."""
+
+    @cached_property
+    def shipping(self) -> int:
+        """The service that stands for shipping on orders and invoices; made at its first use."""
+        known = self.ids_of(["shipping"], "services")
+        if not known:
+            name = f"{self.context.namespace}.{external_name('services', 'shipping')}"
+            (outcome,) = load(  # type: ignore[var-annotated]
+                self.session,
+                "product.product",
+                ["id", "name", "default_code", "type", "invoice_policy", "taxes_id/.id"],
+                [[name, "Shipping", "SHIPPING", "service", "order", None]],
+            )
+            if outcome.error:
+                raise outcome.error
+            known = {"shipping": outcome.id or 0}
+        return known["shipping"]
+
+
+class Orders(Sales):
     """Sales orders with their lines, confirmed or cancelled as the shop says, once their totals agree."""
 
     def create(self) -> list[Result]:
@@ -106,7 +133,7 @@ class Orders(Applier):
                 continue
             head = [self.external_id(key), *(self._head_cell(field.name, row) for field in head_fields)]
             for number, line in enumerate(own):
-                product = ids["variants"][line["variant"]] if line["variant"] else self.shipping_product
+                product = ids["variants"][line["variant"]] if line["variant"] else self.shipping
                 cells.append(
                     [
                         *(head if number == 0 else [None] * len(head)),
@@ -151,25 +178,6 @@ class Orders(Applier):
             lines.setdefault(row["order"], []).append(row)
         return lines, ids
 
-    @property
-    def shipping_product(self) -> int:
-        """The service that stands for shipping on orders and invoices; made at its first use."""
-        if not hasattr(self, "_shipping_product"):
-            name = f"{self.context.namespace}.{external_name('services', 'shipping')}"
-            known = self.ids_of(["shipping"], "services")
-            if not known:
-                (outcome,) = load(  # type: ignore[var-annotated]
-                    self.session,
-                    "product.product",
-                    ["id", "name", "default_code", "type", "invoice_policy", "taxes_id/.id"],
-                    [[name, "Shipping", "SHIPPING", "service", "order", None]],
-                )
-                if outcome.error:
-                    raise outcome.error
-                known = {"shipping": outcome.id or 0}
-            self._shipping_product = known["shipping"]
-        return self._shipping_product
-
     def _advance(self, rows: pl.DataFrame, ids: Mapping[str, int]) -> list[Result]:
         """Compares the totals UniERP computed with the shop's, then confirms or cancels what agrees."""
         computed = read(self.session, self.entity.model, ids.values(), ["amount_total", "amount_tax"])
@@ -190,7 +198,10 @@ class Orders(Applier):
             else:
                 results.append(Result(key, id_))
         self.context.on_step("confirm", self.entity.name)
-        outcomes = confirm_orders(self.session, list(confirm), dates=dates) + cancel_orders(self.session, list(cancel))
+        refused = take_back(self.context, cancel, "the order was cancelled") if cancel else {}
+        outcomes = confirm_orders(self.session, list(confirm), dates=dates)
+        outcomes += cancel_orders(self.session, [id_ for id_ in cancel if id_ not in refused])
+        outcomes += [Outcome(id_, id_, error, changed=False) for id_, error in refused.items()]
         by_id = confirm | cancel
         return results + [
             Result(
@@ -209,6 +220,124 @@ def disagreement(record: Mapping[str, Any], total: Decimal, tax: Decimal) -> str
         if theirs != ours
     ]
     return "; ".join(parts) or None
+
+
+class OrderLines(Sales):
+    """Lines of orders that UniERP has already: added, changed, or taken off by a quantity of zero.
+
+    An order that is invoiced, or cancelled, is not changed any more: its lines are held with the reason.
+    """
+
+    def create(self) -> list[Result]:
+        open_, results = self._open(self.plan.creates)
+        fields = [field for field in self.loaded_fields if field.name != "variant"]
+        has_flag = self.session.features.has(self.entity.model, "is_delivery")
+        with self.context.warehouse.transaction() as tx:
+            staged = STAGING[self.entity.name]
+            kinds = tx.read(sa.select(staged.c.key, staged.c.kind).where(any_of(staged.c.key, open_[KEY].to_list())))
+        shipping = set(kinds.filter(kind="shipping")[KEY].to_list())
+        columns = [
+            "id",
+            "product_id/.id",
+            *(self.codec.column(field) for field in fields),
+            *(["is_delivery"] if has_flag else []),
+        ]
+        cells = [
+            [
+                self.external_id(row[KEY]),
+                self.plan.ids["variants"][row["variant"]] if row["variant"] else self.shipping,
+                *(self.codec.cell(field, row[field.name], self.plan.ids) for field in fields),
+                *([row[KEY] in shipping] if has_flag else []),
+            ]
+            for row in open_.iter_rows(named=True)
+        ]
+        outcomes = load(
+            self.session, self.entity.model, columns, cells, keys=open_[KEY].to_list(), batch=self.context.batch
+        )
+        return results + [Result.of(outcome.key, outcome) for outcome in outcomes]
+
+    def update(self) -> list[Result]:
+        open_, results = self._open(self.plan.updates)
+        return results + self._followed(open_, self.write(open_))
+
+    def withdraw(self) -> list[Result]:
+        """Lines of quotations are deleted; on an order that is confirmed their quantity becomes zero."""
+        open_, results = self._open(self.plan.withdrawn)
+        ids = self.ids_of(open_[KEY].to_list())
+        drafts = {
+            line["id"]
+            for line in read(self.session, self.entity.model, ids.values(), ["state"]).values()
+            if line["state"] in ("draft", "sent")
+        }
+        quantity = self.codec.name(self.entity["quantity"])
+        emptied = {id_: {quantity: 0} for id_ in ids.values() if id_ not in drafts}
+        outcomes = {
+            outcome.key: outcome
+            for outcome in (
+                *unlink(self.session, self.entity.model, sorted(drafts)),
+                *write_changed(self.session, self.entity.model, emptied),
+            )
+        }
+        gone = [Result.of(key, outcomes[id_]) for key, id_ in ids.items()]
+        return results + self._followed(open_, gone)
+
+    def _followed(self, rows: pl.DataFrame, results: list[Result]) -> list[Result]:
+        """Lets the open deliveries of the orders follow the new quantities; what fails there fails its lines."""
+        orders = self._orders_of(rows[KEY].to_list())
+        by_order = bound_of(self.context, "orders", set(orders.values()))
+        errors = {
+            outcome.key: outcome for outcome in follow_quantities(self.session, [*by_order.values()]) if not outcome.ok
+        }
+        return [
+            Result.of(result.key, errors[id_])
+            if result.state == DONE and (id_ := by_order.get(orders.get(result.key, ""), 0)) in errors
+            else result
+            for result in results
+        ]
+
+    def _orders_of(self, lines: list[str]) -> dict[str, str]:
+        """Key of the order by key of the line."""
+        staged = STAGING[self.entity.name]
+        with self.context.warehouse.transaction() as tx:
+            return dict(tx.read(sa.select(staged.c.key, staged.c.order).where(any_of(staged.c.key, lines))).iter_rows())
+
+    def _open(self, rows: pl.DataFrame) -> tuple[pl.DataFrame, list[Result]]:
+        """The rows whose order may still be changed, and why the others wait."""
+        orders = self._orders_of(rows[KEY].to_list())
+        ids = bound_of(self.context, "orders", set(orders.values()))
+        reasons = settled_orders(self.session, ids.values())
+        waiting = {key: reasons[ids[order]] for key, order in orders.items() if ids.get(order) in reasons}
+        return rows.filter(~pl.col(KEY).is_in(list(waiting))), [held(key, reason) for key, reason in waiting.items()]
+
+
+def bound_of(context: SyncContext, entity: str, keys: Collection[str]) -> dict[str, int]:
+    """Database ids by key."""
+    with context.warehouse.transaction() as tx:
+        return bound_ids(tx, entity, keys)
+
+
+def settled_orders(session: OdooSession, ids: Iterable[int]) -> dict[int, str]:
+    """The orders among these that are not to be changed any more, and why."""
+    orders = read(session, "sale.order", ids, ["state", "name", "invoice_ids"])
+    model = session.features.model("invoice")
+    invoices = read(
+        session, model, {id_ for row in orders.values() for id_ in row["invoice_ids"]}, ["state", "display_name"]
+    )
+    reasons = {}
+    for id_, row in orders.items():
+        posted = [
+            str(invoices[each]["display_name"])
+            for each in row["invoice_ids"]
+            if each in invoices and invoices[each]["state"] not in ("draft", "cancel")
+        ]
+        if row["state"] == "cancel":
+            reasons[id_] = f"the order {row['name']} is cancelled in UniERP: change another order, or make a new one"
+        elif posted:
+            reasons[id_] = (
+                f"the order {row['name']} is invoiced ({', '.join(posted)}): credit the invoice in UniERP, or take the "
+                "change back in the shop"
+            )
+    return reasons
 
 
 class Shipments(Applier):

@@ -242,6 +242,8 @@ def _withdrawn(entity: Entity, theirs: pl.DataFrame, withdrawn: pl.DataFrame) ->
     gone = theirs.join(withdrawn.select(KEY), on=KEY, how="semi")
     if entity.withdrawal is Withdrawal.KEEP:
         gone = gone.clear()
+    elif entity.withdrawal is Withdrawal.ZERO:
+        gone = gone.filter(pl.col("quantity") != 0)
     elif "active" in gone.columns:
         gone = gone.filter(pl.col("active"))
     return gone.select(KEY)

@@ -6,7 +6,7 @@ The command line calls it as a whole; Dagster's assets call the same steps one b
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,13 +24,15 @@ from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.extract import extract
 from unierp_assets.sync.plan import CHANGES, Position, candidates, plan, slices
 from unierp_assets.sync.preflight import preflight
-from unierp_assets.sync.pull import pull, pull_bindings, pull_stock
+from unierp_assets.sync.pull import pull, pull_bindings, pull_progress, pull_stock
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
-from unierp_assets.sync.state import FAILED, SUCCEEDED, begin_run, bury_the_dead, end_run
-from unierp_assets.warehouse.tables import ACCEPTED, PLAN_CHANGES, QUARANTINED, STAGING
+from unierp_assets.sync.state import FAILED, SUCCEEDED, any_of, begin_run, bound_ids, bury_the_dead, end_run
+from unierp_assets.warehouse.tables import ACCEPTED, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
 
 LOCK = "sync"
+PREVIEW = "plan"
+"""Kind of the runs that only show what would be written."""
 
 
 @dataclass
@@ -103,11 +105,19 @@ def gate(context: SyncContext, entity: Entity) -> GateReport:
 
 def pull_entity(context: SyncContext, entity: Entity) -> int:
     """Reads what changed in UniERP; returns how many landing rows differ from before."""
-    return pull_stock(context, entity) if entity.name == "stock_levels" else pull(context, entity)
+    if entity.name == "stock_levels":
+        return pull_stock(context, entity)
+    changed = pull(context, entity)
+    return changed + pull_progress(context, entity) if entity.name == "orders" else changed
 
 
 def load_entity(context: SyncContext, entity: Entity) -> Applied:
-    """Plans and applies what changed of an entity, slice by slice; what it did as counts."""
+    """Plans and applies what changed of an entity, slice by slice; what it did as counts.
+
+    Parts of records that are there already (lines of orders) are changed before the records go on."""
+    parts = {
+        part.name: edit_parts(context, entity, part) for part in ENTITIES.values() if part.created_with == entity.name
+    }
     cursor_name = f"plan:{entity.name}"
     with context.warehouse.transaction() as tx:
         cursor = tx.cursor(cursor_name)
@@ -118,18 +128,44 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
         pull_entity(context, entity)
         with context.warehouse.transaction() as tx:
             found = candidates(tx, entity, cursor)
+    total = _load_keys(context, entity, found.keys)
+    total.parts = parts
+    if found.position != Position.from_text(cursor):
+        with context.warehouse.transaction() as tx:
+            tx.set_cursor(cursor_name, found.position.to_text())
+    return total
+
+
+def _load_keys(context: SyncContext, entity: Entity, found: list[str]) -> Applied:
     total = Applied()
-    for keys in slices(context, found.keys):
+    for keys in slices(context, found):
         context.on_step("plan", entity.name)
         with context.warehouse.transaction() as tx:
             step = plan(tx, entity, keys)
             changes = step.changes(values_of_new=False).with_columns(run_id=pl.lit(context.run_id))
             tx.upsert(PLAN_CHANGES, changes)
         total += apply(context, step)
-    if found.position != Position.from_text(cursor):
-        with context.warehouse.transaction() as tx:
-            tx.set_cursor(cursor_name, found.position.to_text())
     return total
+
+
+def edit_parts(context: SyncContext, parent: Entity, part: Entity) -> Applied:
+    """Carries out what changed in the parts of records that UniERP has already, and reads both back.
+
+    The cursor of the parts stays: parts of new records are created with these and dealt with afterwards, and what is
+    done here is then found to be equal."""
+    (link,) = (field.name for field in part.references if field.target == parent.name)
+    staged = STAGING[part.name]
+    with context.warehouse.transaction() as tx:
+        keys = candidates(tx, part, tx.cursor(f"plan:{part.name}")).keys
+        of_parent = dict(tx.read(sa.select(staged.c.key, staged.c[link]).where(any_of(staged.c.key, keys))).iter_rows())
+        there = bound_ids(tx, parent.name, set(filter(None, of_parent.values())))
+    known = [key for key in keys if of_parent.get(key) in there]
+    done = _load_keys(context, part, known)
+    if done.created or done.updated:
+        pull_bindings(context)
+        pull_entity(context, part)
+        pull_entity(context, parent)
+    return done
 
 
 def refresh_storefront(context: SyncContext, entity: Entity) -> None:
@@ -141,6 +177,15 @@ def refresh_storefront(context: SyncContext, entity: Entity) -> None:
 
 
 # The whole
+
+
+class PlanChanged(Exception):
+    """The approved plan is not what would be written now, or does not exist; nothing was written."""
+
+
+def _change(row: Mapping[str, Any]) -> str:
+    what = f"{row['action']} {row['entity']} {row['key']} in {row['target']}"
+    return f"{what}, {row['field']}" if row["field"] else what
 
 
 class Pipeline:
@@ -156,17 +201,25 @@ class Pipeline:
         """How many steps are announced, roughly: what a progress bar counts to."""
         return len(tables_of(self.entities)) + 5 * len(self.entities) + 3
 
-    def sync(self) -> Summary:
+    def sync(self, approved: str | None = None) -> Summary:
         """Extracts, stages, validates, compares, writes, and reads back.
 
-        Raises the error of the system that failed; what was done until then is kept, and the next run goes on.
+        ``approved`` is the run id of a preview: exactly what it showed is written, or nothing, with
+        :class:`PlanChanged`, when by now something else would be. What UniERP computes from it (stock) is left to the
+        next sync. Raises the error of the system that failed; what was done until then is kept, and the next run goes
+        on.
         """
-        with self._run("sync"), self.context.warehouse.lock(LOCK):
+        with self.recorded("sync"), self.context.warehouse.lock(LOCK):
             bury_the_dead(self.context.warehouse, self.context.run_id)
-            self._take_in()
+            self.take_in()
+            if approved:
+                self._insist_on(approved)
             for entity in self.entities:
                 self._load(entity)
-            self._read_back()
+            if any(counts.created or counts.updated for counts in self.summary.entities.values()):
+                self.read_back()
+                if not approved:
+                    self._flow_back()
             self.context.on_step("reconcile", "everything")
             self._count()
             rebuild_reports(self.context.warehouse, self.context.run_id)
@@ -178,23 +231,54 @@ class Pipeline:
         """Everything a sync would write now, as rows of :data:`~unierp_assets.sync.plan.CHANGES`; writes nothing
         outside the warehouse."""
         parts = [pl.DataFrame(schema=CHANGES)]
-        planned: dict[str, set[str]] = {}
-        with self._run("plan"), self.context.warehouse.lock(LOCK):
-            self._take_in()
-            for entity in self.entities:
+        with self.recorded(PREVIEW), self.context.warehouse.lock(LOCK):
+            self.take_in()
+            for changes in self._changes():
                 with self.context.warehouse.transaction() as tx:
-                    found = candidates(tx, entity, tx.cursor(f"plan:{entity.name}"))
-                for keys in slices(self.context, found.keys):
-                    with self.context.warehouse.transaction() as tx:
-                        step = plan(tx, entity, keys, planned)
-                        changes = step.changes()
-                        tx.upsert(PLAN_CHANGES, changes.with_columns(run_id=pl.lit(self.context.run_id)))
-                    planned.setdefault(entity.name, set()).update(step.creates[KEY].to_list())
-                    parts.append(changes)
+                    tx.upsert(PLAN_CHANGES, changes.with_columns(run_id=pl.lit(self.context.run_id)))
+                parts.append(changes)
         return pl.concat(parts)
 
+    def _changes(self) -> Iterator[pl.DataFrame]:
+        """Everything that would be written now, slice by slice."""
+        planned: dict[str, set[str]] = {}
+        for entity in self.entities:
+            with self.context.warehouse.transaction() as tx:
+                found = candidates(tx, entity, tx.cursor(f"plan:{entity.name}"))
+            for keys in slices(self.context, found.keys):
+                with self.context.warehouse.transaction() as tx:
+                    step = plan(tx, entity, keys, planned)
+                planned.setdefault(entity.name, set()).update(step.creates[KEY].to_list())
+                yield step.changes()
+
+    def _insist_on(self, approved: str) -> None:
+        """Raises :class:`PlanChanged` unless exactly the approved plan would be carried out now."""
+        with self.context.warehouse.transaction() as tx:
+            kind = tx.read(sa.select(RUNS.c.kind).where(RUNS.c.run_id == approved))
+            before = tx.read(
+                sa.select(*(PLAN_CHANGES.c[name] for name in CHANGES)).where(PLAN_CHANGES.c.run_id == approved)
+            )
+        if kind.is_empty() or kind.item() != PREVIEW:
+            raise PlanChanged(f"There is no plan {approved}; `unierp plan` makes one and tells its id.")
+        now = pl.concat([pl.DataFrame(schema=CHANGES), *self._changes()])
+        gone = before.join(now, on=list(CHANGES), how="anti", nulls_equal=True)
+        new = now.join(before, on=list(CHANGES), how="anti", nulls_equal=True)
+        if gone.height or new.height:
+            told = [
+                *(
+                    f"{_change(row)} was approved and is no longer to be done"
+                    for row in gone.head(5).iter_rows(named=True)
+                ),
+                *(f"{_change(row)} was not approved" for row in new.head(5).iter_rows(named=True)),
+            ]
+            raise PlanChanged(
+                f"Nothing was written: since the plan {approved} was made, {gone.height + new.height} of its changes "
+                f"are different ({'; '.join(told)}). Look at a new `unierp plan`."
+            )
+
     @contextmanager
-    def _run(self, kind: str) -> Iterator[None]:
+    def recorded(self, kind: str) -> Iterator[None]:
+        """Keeps the record of a run of this kind: when it began and ended, how, and what it came to."""
         context, started = self.context, time.perf_counter()
         before = context.session.counters.snapshot()
         begin_run(context.warehouse, context.run_id, kind)
@@ -209,7 +293,7 @@ class Pipeline:
             self.summary.odoo_writes = int(now["writes"] - before["writes"])
             end_run(context.warehouse, context.run_id, status, self.summary.to_dict())
 
-    def _take_in(self) -> None:
+    def take_in(self) -> None:
         """Reads both sides and validates what is new, writing nothing outside the warehouse."""
         imported: threading.Thread | None = None
         with ThreadPoolExecutor(1) as beside:
@@ -241,16 +325,20 @@ class Pipeline:
         counts.held = applied.held
         counts.failed = applied.failed
         counts.conflicts += applied.conflicts
+        for name, edited in applied.parts.items():
+            self.summary.entities[name].created += edited.created
+            self.summary.entities[name].updated += edited.updated
         if applied.wrote_storefront:
             refresh_storefront(self.context, entity)
 
-    def _read_back(self) -> None:
-        """Reads what was written, and then lets what UniERP computed from it flow back (stock)."""
-        if not any(counts.created or counts.updated for counts in self.summary.entities.values()):
-            return
+    def read_back(self) -> None:
+        """Reads what was written."""
         pull_bindings(self.context)
         for entity in self.entities:
             pull_entity(self.context, entity)
+
+    def _flow_back(self) -> None:
+        """Lets what UniERP computed from what was written (stock, the progress of orders) flow back to the shop."""
         for entity in self.entities:
             if any(System.STOREFRONT in field.flows_to for field in entity.synced):
                 self._load(entity)

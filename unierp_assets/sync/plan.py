@@ -15,7 +15,7 @@ from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, System
 from unierp_assets.sync.conflicts import decisions
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import CHANGED_AT, OURS, THEIRS, TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
-from unierp_assets.sync.state import HELD, PARKED, any_of, bound_ids, merged_into, pending
+from unierp_assets.sync.state import HELD, PARKED, UNDONE, any_of, bound_ids, merged_into, pending
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
@@ -159,12 +159,17 @@ def candidates(tx: Transaction, entity: Entity, cursor: str | None) -> Candidate
         )
     )
     now = Position(*tops.row(0))
+    undone = sa.select(PENDING.c.key).where(
+        PENDING.c.entity == entity.name,
+        PENDING.c.state == UNDONE,
+        ~sa.exists().where(staging.c.key == PENDING.c.key, staging.c._seq > PENDING.c.seen_seq),
+    )
     changed = sa.union(
         sa.select(staging.c.key).where(staging.c._seq > position.staging),
         sa.select(landing.c.key).where(landing.c._seq > position.landing),
         sa.select(PENDING.c.key).where(PENDING.c.entity == entity.name, PENDING.c.state != PARKED),
     )
-    return Candidates(sorted(tx.read(changed)[KEY].to_list(), key=_natural), now)
+    return Candidates(sorted(tx.read(sa.except_(changed, undone))[KEY].to_list(), key=_natural), now)
 
 
 def _natural(key: str) -> tuple[int, str]:
@@ -239,7 +244,10 @@ def _resolved(
         wanted = set(mentions["target"].to_list())
         found = bound_ids(tx, target, wanted)
         ids.setdefault(target, {}).update(found)
-        usable = (set(found) | (planned or {}).get(target, set())) - set(pending(tx, target, HELD)[KEY].to_list())
+        usable = set(found) | (planned or {}).get(target, set())
+        # What is held holds what refers to it, but not its own parts: they may be what has to be mended.
+        if target != entity.created_with:
+            usable -= set(pending(tx, target, HELD)[KEY].to_list())
         if target == entity.name:
             usable |= set(creates[KEY].to_list())
         missing = mentions.filter(~pl.col("target").is_in(list(usable)))
@@ -254,8 +262,12 @@ def _resolved(
             ]
         )
     waiting = waiting.unique(KEY, keep="first", maintain_order=True)
+    disputes = merged.disputed
+    if entity.created_with:
+        # What a line comes to is known once its new values are there; until then it cannot be wrong.
+        disputes = disputes.join(updates.filter(pl.col(TO_UNIERP).list.len() > 0), on=KEY, how="anti")
     disputed = (
-        merged.disputed.group_by(KEY, maintain_order=True)
+        disputes.group_by(KEY, maintain_order=True)
         .agg(reason=pl.format("{} is {} in UniERP and {} in the shop", "field", "theirs", "ours").str.join("; "))
         .select(KEY, state=pl.lit(HELD), reason=pl.col("reason"))
     )

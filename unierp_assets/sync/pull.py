@@ -8,8 +8,18 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
+from unierp_assets.entities.orders import PROGRESS
 from unierp_assets.entities.spec import KEY, Entity
-from unierp_assets.odoo import bindings, changed_since, last_binding_id, read, stock_levels, values
+from unierp_assets.odoo import (
+    bindings,
+    changed_since,
+    last_binding_id,
+    order_progress,
+    orders_touched_since,
+    read,
+    stock_levels,
+    values,
+)
 from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.state import binding_rows, bound_keys
@@ -187,6 +197,42 @@ def _upsert(context: SyncContext, tx: Transaction, entity: Entity, frame: pl.Dat
             _read_at=pl.lit(datetime.now(UTC)).dt.cast_time_unit("us"),
         ),
     )
+
+
+def pull_progress(context: SyncContext, entity: Entity) -> int:
+    """Reads how far the orders have got whose documents were written since the last time; returns how many landing rows
+    differ."""
+    cursor_name = f"pull:{entity.name}:progress"
+    with context.warehouse.transaction() as tx:
+        cursor = parse_instant(tx.cursor(cursor_name))
+    touched, newest = orders_touched_since(context.session, cursor - context.overlap if cursor else None)
+    with context.warehouse.transaction() as tx:
+        keys = bound_keys(tx, entity.name, touched)
+    changed = 0
+    ids = sorted(keys)
+    for start in range(0, len(ids), context.slice_rows):
+        found = order_progress(context.session, ids[start : start + context.slice_rows])
+        rows = [
+            (
+                keys[id_],
+                each.delivery_status,
+                ",".join(each.tracking_numbers) or None,
+                ",".join(each.invoice_numbers) or None,
+                each.invoiced,
+                each.paid,
+                context.run_id,
+            )
+            for id_, each in found.items()
+        ]
+        names = [KEY, *(field.name for field in PROGRESS), "_run_id"]
+        schema = dict.fromkeys(names, pl.String()) | {field.name: field.dtype for field in PROGRESS}
+        frame = pl.DataFrame(rows, schema=schema, orient="row")
+        with context.warehouse.transaction() as tx:
+            changed += tx.update_rows(LANDING_UNIERP[entity.name], frame, names[1:])
+    if newest and newest != cursor:
+        with context.warehouse.transaction() as tx:
+            tx.set_cursor(cursor_name, newest.isoformat())
+    return changed
 
 
 def pull_stock(context: SyncContext, entity: Entity) -> int:

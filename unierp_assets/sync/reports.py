@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, Withdrawal
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
-from unierp_assets.sync.state import HELD
+from unierp_assets.sync.state import HELD, UNDONE
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
@@ -142,7 +142,7 @@ class _Comparison:
         self._join(self.pending, sa.and_(of_entity, self.pending.c.key == self.shop.c.key))
         self.differs = {field.name: self._differs(field) for field in entity.compared}
         accepted = self.shop.c[STATUS] == ACCEPTED
-        held = sa.func.coalesce(self.pending.c.state == HELD, False)
+        held = sa.func.coalesce(self.pending.c.state.in_([HELD, UNDONE]), False)
         self.both = accepted & ~held & self.unierp.c.key.is_not(None)
         self.missing = accepted & ~held & self.unierp.c.key.is_(None)
         self.surplus = self._surplus()
@@ -199,6 +199,8 @@ class _Comparison:
                 return gone
             case Withdrawal.ARCHIVE if "active" in self.unierp.c:
                 return gone & self.unierp.c.active
+            case Withdrawal.ZERO:
+                return gone & (self.unierp.c.quantity != 0)
         return sa.false()
 
     def verdicts(self) -> sa.Select[Any]:
@@ -450,7 +452,7 @@ causes AS (
     FROM documents JOIN quarantine.rows USING (entity, key)
     WHERE _status = 'quarantined' AND outcome = 'quarantine'
     UNION ALL
-    SELECT of_order, place, called, key, CASE state WHEN 'held' THEN 'held' ELSE 'unequal' END, reason
+    SELECT of_order, place, called, key, CASE WHEN state IN ('held', 'undone') THEN 'held' ELSE 'unequal' END, reason
     FROM documents JOIN sync.pending USING (entity, key)
     WHERE _status = 'accepted'
     UNION ALL
@@ -476,7 +478,7 @@ due AS (
 invoiced AS (
     SELECT staged."order" AS of_order, sum(unierp.total) AS amount, sum(unierp.residual) AS residual
     FROM staging.invoices AS staged JOIN landing_unierp.invoices AS unierp USING (key)
-    WHERE NOT unierp._deleted AND unierp.state = 'posted'
+    WHERE NOT unierp._deleted AND unierp.state = 'posted' AND staged._status = 'accepted'
     GROUP BY staged."order"
 ),
 captured AS (

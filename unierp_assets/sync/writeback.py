@@ -34,7 +34,7 @@ def write_back(context: SyncContext, plan: Plan, results: list[Result]) -> list[
         written: list[str] = list(names[0])
         plain = [field for field in columns if field.name in written]
         if plain:
-            late |= _write_columns(context, plan.entity, plain, group)
+            late |= write_values(context, plan.entity, plain, group)
     for field in sets:
         chosen = rows.filter(pl.col(TO_STOREFRONT).list.contains(field.name), ~pl.col(KEY).is_in(list(late)))
         _write_set(context, plan, field, chosen)
@@ -50,8 +50,9 @@ def _places(entity: Entity) -> tuple[list[Field], list[Field]]:
     return [f for f in fields if f.kind is not Kind.REFERENCES], [f for f in fields if f.kind is Kind.REFERENCES]
 
 
-def _write_columns(context: SyncContext, entity: Entity, fields: list[Field], rows: pl.DataFrame) -> set[str]:
-    """Sets columns of rows; returns the keys of those the shop has changed meanwhile."""
+def write_values(context: SyncContext, entity: Entity, fields: list[Field], rows: pl.DataFrame) -> set[str]:
+    """Sets the columns of these fields (no sets) in the shop; returns the keys of rows it has changed since they were
+    read. ``rows``: key and the fields."""
     table = contract_tables()[entity.inputs[0].table]
     landing = LANDING_STOREFRONT[table.name]
     key = key_column(table).name

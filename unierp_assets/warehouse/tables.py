@@ -369,11 +369,13 @@ PENDING: Final = _table(
     _required(
         "state",
         Text,
-        "`held` (waits for something or somebody), `failed` (the server refused it; it is tried again) or `parked` (it "
-        "was refused several times: a dead letter, tried again when its row changes or somebody replays it).",
+        "`held` (waits for something or somebody), `failed` (the server refused it; it is tried again), `parked` (it "
+        "was refused several times: a dead letter, tried again when its row changes or somebody replays it) or "
+        "`undone` (somebody undid it: it is done again when its row changes or it is released).",
     ),
     _column("reason", Text, "Why, in words a person can act on.", personal=True),
     _required("attempts", Integer, "How often the server has refused it.", text("0")),
+    _column("seen_seq", BigInteger, "Change number of the staged row when it was undone."),
     _column("run_id", Text, _RUN),
     _required("since", INSTANT, "Since when.", func.now()),
 )

@@ -19,7 +19,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
+from unierp_assets.storefront.contract import PROGRESS_COLUMNS, UPDATED_AT, contract_tables, key_column
 from unierp_assets.storefront.sample import identifiers
 from unierp_assets.storefront.sample.pools import (
     ATTRIBUTES,
@@ -644,6 +644,7 @@ class Shop:
             "shipping_total": money(sum(line.total for line in lines if line.kind == "shipping")),
             "tax_total": money(sum(line.tax for line in lines)),
             "total": money(total),
+            **dict.fromkeys(PROGRESS_COLUMNS),  # UniERP knows nothing of it yet
         }
         # The fraction of a second belongs to the change alone: two orders rarely change in the same microsecond.
         updated_at = (changed_at or placed_at) + timedelta(microseconds=rng.randrange(1, 1_000_000))
