@@ -10,6 +10,7 @@ from typing import Any
 from unierp_assets.entities import ENTITIES
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
+from unierp_assets.sync.breaker import circuits
 from unierp_assets.wiring import Systems
 
 GOOD, ADVICE, BAD = "ok", "advice", "bad"
@@ -41,13 +42,16 @@ class Finding:
 
 
 def examine(systems: Systems) -> list[Finding]:
-    """Runs every check. Checks of UniERP are left out where it cannot be reached."""
+    """Runs every check. Checks of UniERP are left out where it cannot be reached, and what the warehouse knows where it
+    is not as it should be."""
     findings = [
         _looked("warehouse", lambda: _warehouse(systems)),
         _looked("storefront", lambda: _storefront(systems)),
         _looked("UniERP", lambda: _login(systems.session)),
     ]
-    if not findings[-1].is_bad:
+    if findings[0].state == GOOD:
+        findings.append(_looked("circuit breakers", lambda: _breakers(systems)))
+    if not findings[2].is_bad:
         findings += [
             _looked("apps of UniERP", lambda: _apps(systems.session)),
             _looked("currency of the books", lambda: _currency(systems.session)),
@@ -70,6 +74,15 @@ def _warehouse(systems: Systems) -> Finding:
     if systems.warehouse.is_current():
         return Finding("warehouse", GOOD, where)
     return Finding("warehouse", ADVICE, f"{where} is behind", "run `unierp warehouse upgrade`; a sync does it too")
+
+
+def _breakers(systems: Systems) -> Finding:
+    what = "circuit breakers"
+    found = circuits(systems.warehouse).items()
+    opened = [f"{system} at {circuit.address} {circuit}" for system, circuit in found if circuit.opened_at]
+    if not opened:
+        return Finding(what, GOOD, "all closed: every system is called")
+    return Finding(what, ADVICE, "; ".join(opened), "once the system answers, the next run from that time on closes it")
 
 
 def _storefront(systems: Systems) -> Finding:

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     odoo_timeout: float = Field(120, gt=0, description="Seconds before a call to Odoo is given up.")
     odoo_connections: int = Field(2, ge=1, le=32, description="Parallel connections; no more than Odoo has workers.")
     odoo_batch: int = Field(500, ge=1, le=5000, description="Records per bulk call.")
+    odoo_calls_per_second: float | None = Field(
+        None, gt=0, description="Calls to Odoo in a second, of all connections together; unlimited unless set."
+    )
     odoo_namespace: str = Field(
         "unierp", pattern=r"^[a-z][a-z0-9_]*$", description="Module part of the external ids written to Odoo."
     )
@@ -37,6 +40,11 @@ class Settings(BaseSettings):
     warehouse_url: SecretStr | None = Field(None, description="PostgreSQL URL of the staging warehouse.")
     storefront_url: SecretStr | None = Field(None, description="PostgreSQL URL of the storefront's database.")
     storefront_schema: str = Field("shop", description="Schema that holds the storefront's tables or views.")
+
+    breaker_failures: int = Field(
+        5, ge=1, description="Calls in a row that a system does not answer before it is left alone."
+    )
+    breaker_seconds: float = Field(30, gt=0, description="Seconds it is left alone before one call tries it.")
 
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."

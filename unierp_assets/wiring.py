@@ -81,6 +81,25 @@ def open_session(settings: Settings, services: "Services") -> "OdooSession":
         services.odoo_password.get_secret_value(),
         timeout=settings.odoo_timeout,
         connections=settings.odoo_connections,
+        calls_per_second=settings.odoo_calls_per_second,
+    )
+
+
+def guard_storefront(storefront: "SqlStorefront", settings: Settings, warehouse: "Warehouse | None") -> None:
+    """Puts a circuit breaker before the shop's database, remembered in the warehouse if there is one."""
+    from unierp_assets.sync.breaker import storefront_breaker
+
+    storefront.guard = storefront_breaker(
+        storefront.server, warehouse, failures=settings.breaker_failures, seconds=settings.breaker_seconds
+    )
+
+
+def guard_session(session: "OdooSession", settings: Settings, warehouse: "Warehouse | None") -> None:
+    """Puts a circuit breaker before UniERP, remembered in the warehouse if there is one."""
+    from unierp_assets.sync.breaker import unierp_breaker
+
+    session.guard = unierp_breaker(
+        session.server, warehouse, failures=settings.breaker_failures, seconds=settings.breaker_seconds
     )
 
 
@@ -89,10 +108,12 @@ def open_systems(
     odoo: "OdooVersion | None" = None,
     *,
     start: bool = False,
+    guarded: bool = True,
     progress: "Reporter | None" = None,
     settings: Settings | None = None,
 ) -> Iterator[Systems]:
-    """The systems the settings name, or the lab's. ``start`` brings up what is missing of the lab.
+    """The systems the settings name, or the lab's. ``start`` brings up what is missing of the lab; without ``guarded``
+    no circuit breaker stands before them.
 
     Raises :class:`~unierp_assets.lab.errors.LabError` where a service is neither configured nor running.
     """
@@ -107,6 +128,9 @@ def open_systems(
         open_storefront(settings, services),
         open_session(settings, services),
     )
+    if guarded:
+        guard_storefront(systems.storefront, settings, systems.warehouse)
+        guard_session(systems.session, settings, systems.warehouse)
     try:
         yield systems
     finally:

@@ -13,7 +13,13 @@ from psycopg import sql
 from sqlalchemy import create_engine, make_url
 
 from unierp_assets.storefront.contract import contract_metadata, contract_tables, grants, key_column
-from unierp_assets.storefront.source import Storefront, StorefrontContractError, StorefrontUnavailable, pages
+from unierp_assets.storefront.source import (
+    Storefront,
+    StorefrontContractError,
+    StorefrontLoginRefused,
+    StorefrontUnavailable,
+    pages,
+)
 from unierp_assets.storefront.sql import SqlStorefront
 
 T0 = datetime(2026, 5, 1, 8, 30, 15, 123456, tzinfo=UTC)
@@ -464,11 +470,12 @@ def test_a_statement_that_takes_too_long_is_given_up(owner: psycopg.Connection, 
     shop.close()
 
 
-def test_an_unknown_database_is_named_without_the_password(shop_url: str) -> None:
-    url = make_url(shop_url).set(database="no_such_shop", password="s3cret-word")
-    with pytest.raises(StorefrontUnavailable, match=r"no_such_shop.*UNIERP_STOREFRONT_URL") as refused:
+@pytest.mark.parametrize("wrong", [{"database": "no_such_shop"}, {"password": "s3cret-word"}], ids=["name", "password"])
+def test_a_refused_login_is_told_as_such_without_the_password(shop_url: str, wrong: dict[str, str]) -> None:
+    url = make_url(shop_url).set(**wrong)
+    with pytest.raises(StorefrontLoginRefused, match=rf"{url.database}.*UNIERP_STOREFRONT_URL") as refused:
         SqlStorefront(url.render_as_string(hide_password=False)).check()
-    assert "s3cret-word" not in str(refused.value)
+    assert str(url.password) not in str(refused.value)
 
 
 def test_an_address_where_nothing_listens_is_named_without_the_password(tmp_path: Path) -> None:

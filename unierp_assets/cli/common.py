@@ -28,12 +28,14 @@ def version_of(odoo: str | None) -> "OdooVersion | None":
 
 
 @contextmanager
-def open_systems(odoo: str | None, *, start: bool = False, quiet: bool = False) -> "Iterator[Systems]":
+def open_systems(
+    odoo: str | None, *, start: bool = False, guarded: bool = True, quiet: bool = False
+) -> "Iterator[Systems]":
     from unierp_assets import wiring
     from unierp_assets.lab.progress import SilentReporter, reporter_for
 
     reporter = SilentReporter() if quiet else reporter_for()
-    with wiring.open_systems(version_of(odoo), start=start, progress=reporter) as systems:
+    with wiring.open_systems(version_of(odoo), start=start, guarded=guarded, progress=reporter) as systems:
         yield systems
 
 

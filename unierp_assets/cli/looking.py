@@ -11,7 +11,7 @@ app = typer.Typer()
 
 @app.command()
 def status(odoo: Odoo = None, json: Json = False) -> None:
-    """Where things stand: the last runs, what waits, what is in quarantine."""
+    """Where things stand: the last runs, systems that are left alone, what waits, what is in quarantine."""
     from unierp_assets import display
     from unierp_assets.sync.status import status_of
 
@@ -22,6 +22,9 @@ def status(odoo: Odoo = None, json: Json = False) -> None:
         display.print_json(found.to_dict())
         return
     display.table("Last runs", ["run", "kind", "started (UTC)", "seconds", "status"], found.runs)
+    display.table(
+        "Circuit breakers", ["system", "address", "state", "since (UTC)", "reason", "next try (UTC)"], found.breakers
+    )
     display.table(
         "Entities",
         ["entity", "accepted", "new", "quarantined", "merged", "withdrawn", "in UniERP", "held", "failed"],
@@ -92,7 +95,8 @@ def doctor(odoo: Odoo = None, json: Json = False) -> None:
     from unierp_assets import display
     from unierp_assets.doctor import examine
 
-    with open_systems(odoo) as systems:
+    # It asks the systems themselves, also one that is left alone.
+    with open_systems(odoo, guarded=False) as systems:
         findings = examine(systems)
     if json:
         display.print_json({"findings": [finding.to_dict() for finding in findings]})

@@ -36,6 +36,7 @@ from unierp_assets.odoo.documents import (
 from unierp_assets.odoo.errors import (
     OdooAccessDenied,
     OdooAnswerLost,
+    OdooCircuitOpen,
     OdooConcurrencyError,
     OdooError,
     OdooLoginFailed,
@@ -49,16 +50,18 @@ from unierp_assets.odoo.features import Features
 from unierp_assets.odoo.loading import load
 from unierp_assets.odoo.outcomes import Attempt, Outcome, failed
 from unierp_assets.odoo.records import archive, changed_since, create, read, search_read, unlink, write_changed
-from unierp_assets.odoo.session import Counters, OdooSession
+from unierp_assets.odoo.session import Counters, Guard, OdooSession
 
 __all__ = [
     "Attempt",
     "Counters",
     "Credit",
     "Features",
+    "Guard",
     "Invoice",
     "OdooAccessDenied",
     "OdooAnswerLost",
+    "OdooCircuitOpen",
     "OdooConcurrencyError",
     "OdooError",
     "OdooLoginFailed",

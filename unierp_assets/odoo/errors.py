@@ -53,6 +53,12 @@ class OdooUnavailable(OdooError):
     default_remedy = "check that UniERP runs and its address is right, then run again"
 
 
+class OdooCircuitOpen(OdooUnavailable):
+    """The call was not sent: the server failed too often, and is left alone until the time the message names."""
+
+    default_remedy = "check that UniERP runs, then run again after that time"
+
+
 class OdooAnswerLost(OdooUnavailable):
     """The connection broke after a write was sent: it may or may not have been done.
 

@@ -1,7 +1,7 @@
-"""A thread-safe session with one UniERP database: connections, retries, counters.
+"""A thread-safe session with one UniERP database: connections, retries, pace, counters.
 
-Everything that is true of every call belongs here (context, pool, retry rules, counting). What a call means belongs in
-:mod:`~unierp_assets.odoo.records` and :mod:`~unierp_assets.odoo.documents`.
+Everything that is true of every call belongs here (context, pool, retry rules, rate limit, counting). What a call
+means belongs in :mod:`~unierp_assets.odoo.records` and :mod:`~unierp_assets.odoo.documents`.
 """
 
 import queue
@@ -10,9 +10,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from pyrate_limiter import Limiter, Rate, SingleBucketFactory, StateBucket, TokenBucket
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -88,12 +89,24 @@ class Counters:
             return {"reads": self.reads, "writes": self.writes, "seconds": self.seconds}
 
 
+class Guard(Protocol):
+    """Stands before every call with all its repeats: runs it and sees how it ended, or refuses to.
+
+    A circuit breaker, for example. Several threads call it at a time; to refuse it raises an :class:`OdooError`.
+    """
+
+    def call(self, work: Callable[[], R], /) -> R:
+        """What ``work`` returns or raises."""
+
+
 class OdooSession:
     """A login to one database, usable from many threads over at most ``connections`` connections.
 
     ``password`` may be an API key. ``timeout`` is in seconds, for each call. Nothing is sent before the first call;
     the first call logs in and raises :class:`OdooLoginFailed` or :class:`OdooUnavailable`. ``attempts`` bounds the
     repeats of what may be repeated, ``backoff`` is the first pause in seconds (it doubles, with jitter).
+    ``calls_per_second`` spreads the calls of all threads evenly, repeats included: those that come too early wait.
+    ``guard`` may refuse calls; it can be set later, too.
     """
 
     def __init__(
@@ -108,6 +121,8 @@ class OdooSession:
         lang: str = "en_US",
         attempts: int = 5,
         backoff: float = 0.2,
+        calls_per_second: float | None = None,
+        guard: Guard | None = None,
     ) -> None:
         if not 1 <= connections <= MAX_CONNECTIONS:
             raise ValueError(f"connections must be from 1 to {MAX_CONNECTIONS}")
@@ -121,10 +136,12 @@ class OdooSession:
         self.connections = connections
         self.context: dict[str, Any] = {**BULK_CONTEXT, "lang": lang}
         self.counters = Counters()
+        self.guard = guard
         self.features = Features(self._fields_get, server=self.server)
         self._password = password
         self._attempts = attempts
         self._backoff = backoff
+        self._pace = _evenly(calls_per_second) if calls_per_second else None
         self._uid: int | None = None
         self._version: str | None = None
         self._company: dict[str, Any] | None = None
@@ -187,7 +204,10 @@ class OdooSession:
                 return not write
             return isinstance(error, OdooUnavailable) or (again and isinstance(error, OdooConcurrencyError))
 
-        return self.retrying(retryable)(self._over_a_connection, send)
+        def patiently() -> R:
+            return self.retrying(retryable)(self._over_a_connection, send)
+
+        return self.guard.call(patiently) if self.guard else patiently()
 
     def retrying(self, retryable: Callable[[BaseException], bool]) -> Retrying:
         """The session's patience (attempts, back-off with jitter, limit in time) for one kind of error."""
@@ -200,6 +220,8 @@ class OdooSession:
         )
 
     def _over_a_connection(self, send: Callable[[Transport], R]) -> R:
+        if self._pace:
+            self._pace.try_acquire()
         transport = self._pool.get()
         try:
             if transport is None:
@@ -299,3 +321,11 @@ class OdooSession:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _evenly(calls_per_second: float) -> Limiter:
+    """Lets that many pass in a second, one by one, and makes the others wait."""
+    # Rates are whole numbers: a thousand calls in the milliseconds they take. Without bursts no second has more.
+    # This kind of bucket keeps no list of calls that a thread would have to tidy.
+    rate = Rate(1000, max(1, round(1_000_000 / calls_per_second)), burst=1)
+    return Limiter(SingleBucketFactory(StateBucket([rate], TokenBucket()), schedule_leak=False), buffer_ms=0)

@@ -35,10 +35,11 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
 
         settings = get_settings()
         overlap = settings.overlap_seconds if self.overlap_seconds is None else self.overlap_seconds
+        warehouse = self.warehouse.get()
         return SyncContext(
-            self.warehouse.get(),
-            self.storefront.get(),
-            self.unierp.get(),
+            warehouse,
+            self.storefront.get(warehouse),
+            self.unierp.get(warehouse),
             run_id,
             namespace=self.namespace or settings.odoo_namespace,
             overlap=timedelta(seconds=overlap),

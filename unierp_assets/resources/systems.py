@@ -71,9 +71,16 @@ class StorefrontResource(SystemResource):
         url = self.url or running_services().storefront_url.get_secret_value()
         return SqlStorefront(url, schema=self.schema_name or get_settings().storefront_schema)
 
-    def get(self) -> "SqlStorefront":
-        """The connector; connects at its first use. Raises ``LabError`` with the remedy."""
+    def get(self, warehouse: "Warehouse | None" = None) -> "SqlStorefront":
+        """The connector; connects at its first use. Raises ``LabError`` with the remedy.
+
+        Its circuit breaker is remembered in the warehouse that the first caller gives, else in this process.
+        """
+        from unierp_assets.wiring import guard_storefront
+
         storefront: SqlStorefront = self._get()
+        if storefront.guard is None:
+            guard_storefront(storefront, get_settings(), warehouse)
         return storefront
 
 
@@ -86,6 +93,7 @@ class UniErpResource(SystemResource):
     password: str | None = Field(default=None, description="Password or API key of that user.")
     timeout: float | None = Field(default=None, description="Seconds before a call is given up; else the settings'.")
     connections: int | None = Field(default=None, description="Parallel connections; else the settings'.")
+    calls_per_second: float | None = Field(default=None, description="Calls in a second; else the settings'.")
 
     def open(self) -> "OdooSession":
         from unierp_assets.odoo import OdooSession
@@ -106,11 +114,19 @@ class UniErpResource(SystemResource):
             self.password,
             timeout=self.timeout or settings.odoo_timeout,
             connections=self.connections or settings.odoo_connections,
+            calls_per_second=self.calls_per_second or settings.odoo_calls_per_second,
         )
 
-    def get(self) -> "OdooSession":
-        """The session; it logs in at its first call. Raises ``LabError`` with the remedy."""
+    def get(self, warehouse: "Warehouse | None" = None) -> "OdooSession":
+        """The session; it logs in at its first call. Raises ``LabError`` with the remedy.
+
+        Its circuit breaker is remembered in the warehouse that the first caller gives, else in this process.
+        """
+        from unierp_assets.wiring import guard_session
+
         session: OdooSession = self._get()
+        if session.guard is None:
+            guard_session(session, get_settings(), warehouse)
         return session
 
 

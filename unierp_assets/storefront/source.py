@@ -4,9 +4,9 @@ Belongs here: the protocol, its errors, and what works on any connector alike. D
 shop system is read (``sql.py`` reads PostgreSQL).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import polars as pl
 
@@ -15,24 +15,42 @@ from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_c
 Key = int | str
 """A row's key as the shop has it: a number, or text for currencies and taxes."""
 
+Result = TypeVar("Result")
+
 
 class StorefrontError(Exception):
     """Base of everything a storefront connector raises on purpose."""
 
 
 class StorefrontUnavailable(StorefrontError):
-    """The shop could not be reached, refused the login, or did not answer in time. Trying again later may help."""
+    """The shop could not be reached or did not answer in time. Trying again later may help."""
+
+
+class StorefrontCircuitOpen(StorefrontUnavailable):
+    """The shop was not asked: it failed too often, and is left alone until the time the message names."""
+
+
+class StorefrontLoginRefused(StorefrontError):
+    """The shop's server answers, but does not let us in: user, password or database are not what it knows."""
 
 
 class StorefrontContractError(StorefrontError):
     """The shop answers, but does not offer what the contract says. Somebody has to change the shop or its grants."""
 
 
+class Guard(Protocol):
+    """Stands before every transaction: runs it and sees how it ended, or refuses to with a StorefrontError."""
+
+    def call(self, work: Callable[[], Result], /) -> Result:
+        """What ``work`` returns or raises."""
+
+
 class Storefront(Protocol):
     """A shop that fulfils the storefront contract (``contract.py``).
 
-    Every method raises :class:`StorefrontUnavailable` or :class:`StorefrontContractError`, whose messages are one
-    sentence or two that name the server, table or column and the remedy, without secrets.
+    Every method raises :class:`StorefrontUnavailable`, :class:`StorefrontLoginRefused` or
+    :class:`StorefrontContractError`, whose messages are one sentence or two that name the server, table or column and
+    the remedy, without secrets.
     """
 
     def check(self, *, write_back: bool = True) -> None:

@@ -28,7 +28,13 @@ from unierp_assets.storefront.contract import (
     key_column,
     type_name,
 )
-from unierp_assets.storefront.source import Key, StorefrontContractError, StorefrontUnavailable
+from unierp_assets.storefront.source import (
+    Guard,
+    Key,
+    StorefrontContractError,
+    StorefrontLoginRefused,
+    StorefrontUnavailable,
+)
 
 _CONTRACT_PAGE: Final = "docs/storefront-contract.md"
 _WRITE_BATCH: Final = 2000
@@ -70,10 +76,14 @@ class SqlStorefront:
 
     ``url`` is any PostgreSQL URL, with or without an SQLAlchemy driver name. One connection is opened when it is
     first needed and kept; methods may be called from several threads and take turns. The contract is verified once,
-    before the first read. ``timeout`` is in seconds and holds for connecting and for each statement.
+    before the first read. ``timeout`` is in seconds and holds for connecting and for each statement. ``guard`` may
+    refuse transactions; it can be set later, too.
     """
 
-    def __init__(self, url: str, schema: str = DEFAULT_SCHEMA, *, timeout: float = 300) -> None:
+    def __init__(
+        self, url: str, schema: str = DEFAULT_SCHEMA, *, timeout: float = 300, guard: Guard | None = None
+    ) -> None:
+        self.guard = guard
         self._schema = schema
         self._timeout = timeout
         self._tables = contract_tables(schema)
@@ -83,7 +93,14 @@ class SqlStorefront:
         self._checked = False
 
     def __repr__(self) -> str:
-        return f"SqlStorefront({self._where()}, schema {self._schema!r})"
+        return f"SqlStorefront({self.server}, schema {self._schema!r})"
+
+    @property
+    def server(self) -> str:
+        """The database as messages name it: ``host:port/database``."""
+        place = self._conninfo
+        database = place.get("dbname") or "its default database"
+        return f"{place.get('host') or 'localhost'}:{place.get('port') or 5432}/{database}"
 
     def check(self, *, write_back: bool = True) -> None:
         """See :meth:`Storefront.check`."""
@@ -92,7 +109,7 @@ class SqlStorefront:
             shown = "; ".join(problems[:_PROBLEMS_SHOWN])
             more = f"; and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
             raise StorefrontContractError(
-                f"The shop at {self._where()} does not offer the storefront contract: {shown}{more}. "
+                f"The shop at {self.server} does not offer the storefront contract: {shown}{more}. "
                 f"Add what is missing, as tables or as views ({_CONTRACT_PAGE} describes them)."
             )
         self._checked = True
@@ -262,11 +279,6 @@ class SqlStorefront:
     def _identifier(self, table: str) -> sql.Identifier:
         return sql.Identifier(self._schema, self._table(table).name)
 
-    def _where(self) -> str:
-        place = self._conninfo
-        database = place.get("dbname") or "its default database"
-        return f"{place.get('host') or 'localhost'}:{place.get('port') or 5432}/{database}"
-
     def _read(self, work: Callable[[psycopg.Connection[Any]], _Result], *, write: bool = False) -> _Result:
         """Run ``work`` after the contract was verified; a table that went missing since is named."""
         if not self._checked:
@@ -281,33 +293,38 @@ class SqlStorefront:
     def _run(self, work: Callable[[psycopg.Connection[Any]], _Result], *, write: bool = False) -> _Result:
         """One transaction. All that is run here may be repeated, so a connection that went stale is renewed once."""
         with self._lock:
-            reused = self._connection is not None
+            guarded = partial(self._transaction, work, write)
+            return self.guard.call(guarded) if self.guard else guarded()
+
+    def _transaction(self, work: Callable[[psycopg.Connection[Any]], _Result], write: bool) -> _Result:
+        reused = self._connection is not None
+        try:
             try:
-                try:
-                    return self._attempt(work, write)
-                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                    stale = reused and (self._connection is None or self._connection.broken or self._connection.closed)
-                    if not stale and not isinstance(
-                        error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-                    ):
-                        raise
-                    return self._attempt(work, write)
-            except psycopg.errors.QueryCanceled as error:
-                raise StorefrontUnavailable(
-                    f"The shop's database at {self._where()} did not answer a statement within {self._timeout:g} s. "
-                    f"Look for what blocks it, or allow more time."
-                ) from error
+                return self._attempt(work, write)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                self.close()
-                raise StorefrontUnavailable(
-                    f"The shop's database at {self._where()} cannot be used: {self._reason(error)}. "
-                    f"Check that it runs and that the address, user and password (UNIERP_STOREFRONT_URL) are right."
-                ) from error
-            except psycopg.Error as error:
-                raise StorefrontContractError(
-                    f"The shop's database at {self._where()} refused a statement: {self._reason(error)}. "
-                    f"Compare its schema {self._schema!r} and its grants with {_CONTRACT_PAGE}."
-                ) from error
+                stale = reused and (self._connection is None or self._connection.broken or self._connection.closed)
+                if not stale and not isinstance(
+                    error, (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+                ):
+                    raise
+                return self._attempt(work, write)
+        except psycopg.errors.QueryCanceled as error:
+            raise StorefrontUnavailable(
+                f"The shop's database at {self.server} did not answer a statement within {self._timeout:g} s. "
+                f"Look for what blocks it, or allow more time."
+            ) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            kind = StorefrontLoginRefused if _asked_for_a_password(error) else StorefrontUnavailable
+            raise kind(
+                f"The shop's database at {self.server} cannot be used: {self._reason(error)}. "
+                f"Check that it runs and that the address, user and password (UNIERP_STOREFRONT_URL) are right."
+            ) from error
+        except psycopg.Error as error:
+            raise StorefrontContractError(
+                f"The shop's database at {self.server} refused a statement: {self._reason(error)}. "
+                f"Compare its schema {self._schema!r} and its grants with {_CONTRACT_PAGE}."
+            ) from error
 
     def _attempt(self, work: Callable[[psycopg.Connection[Any]], _Result], write: bool) -> _Result:
         connection = self._connection
@@ -330,6 +347,12 @@ class SqlStorefront:
         reason = " ".join(message.split()).rstrip(".") or type(error).__name__
         password = self._conninfo.get("password")
         return reason.replace(str(password), "***") if password else reason
+
+
+def _asked_for_a_password(error: psycopg.Error) -> bool:
+    """Whether connecting failed after the server had asked who we are: it is there. Its words are in any language."""
+    connecting = error.pgconn
+    return connecting is not None and bool(connecting.used_password or connecting.needs_password)
 
 
 def _conninfo(url: str) -> dict[str, Any]:

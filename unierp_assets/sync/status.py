@@ -1,12 +1,14 @@
-"""Where things stand, read from the warehouse alone: runs, rows by status, quarantine, what waits."""
+"""Where things stand, read from the warehouse alone: runs, circuit breakers, rows by status, what waits."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
+from unierp_assets.sync.breaker import circuits
 from unierp_assets.sync.state import FAILED, HELD
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import LANDING_UNIERP, PENDING, QUARANTINE, RUNS, STAGING, STATUSES
@@ -14,9 +16,11 @@ from unierp_assets.warehouse.tables import LANDING_UNIERP, PENDING, QUARANTINE, 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """``runs``: id, kind, start, seconds, status of the last ten. ``entities``: name and counts."""
+    """``runs``: id, kind, start, seconds, status of the last ten. ``breakers``: system, address, state, since when
+    it is open, reason, when it is tried again. ``entities``: name and counts. Instants are UTC."""
 
     runs: list[tuple[Any, ...]]
+    breakers: list[tuple[Any, ...]]
     entities: list[tuple[Any, ...]]
 
     def to_dict(self) -> dict[str, Any]:
@@ -26,12 +30,20 @@ class Status:
             "runs": [
                 dict(zip(("run_id", "kind", "started_at", "seconds", "status"), run, strict=True)) for run in self.runs
             ],
+            "breakers": [
+                dict(zip(("system", "address", "state", "since", "reason", "next_try"), row, strict=True))
+                for row in self.breakers
+            ],
             "entities": [dict(zip(columns, row, strict=True)) for row in self.entities],
         }
 
 
 def status_of(warehouse: Warehouse) -> Status:
-    """Reads the state of every entity and the last runs."""
+    """Reads the last runs, the state of every system's breaker, and that of every entity."""
+    breakers = [
+        (system.value, found.address, found.state, _second(found.opened_at), found.reason, _second(found.retry_at))
+        for system, found in circuits(warehouse).items()
+    ]
     with warehouse.transaction() as tx:
         seconds = sa.cast(sa.extract("epoch", RUNS.c.finished_at - RUNS.c.started_at), sa.Numeric(12, 1))
         runs = tx.read(
@@ -75,7 +87,11 @@ def status_of(warehouse: Warehouse) -> Status:
                     pending.get((name, FAILED), 0),
                 )
             )
-    return Status(runs.rows(), rows)
+    return Status(runs.rows(), breakers, rows)
+
+
+def _second(instant: datetime | None) -> str | None:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if instant else None
 
 
 def quarantined(warehouse: Warehouse, entity: str | None = None) -> pl.DataFrame:

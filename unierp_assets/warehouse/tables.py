@@ -337,6 +337,19 @@ CURSORS: Final = _table(
     _column("value", Text, "The position, in the form of its source."),
     _required("updated_at", INSTANT, "When it last moved.", func.now()),
 )
+BREAKERS: Final = _table(
+    "sync",
+    "breakers",
+    "The circuit breaker of each system: whether it is called, or left alone because it did not answer.",
+    _key("system", "The system that is called: `unierp` or `storefront`."),
+    _required("address", Text, "Where it is; at another address all begins anew."),
+    _required("state", Text, "`closed` (called as usual), `open` (left alone) or `half_open` (one call tries it)."),
+    _required("failures", Integer, "Calls that failed in a row, repeats not counted."),
+    _column("opened_at", INSTANT, "Since when it is left alone; null while it is closed."),
+    _column("reason", Text, "What the last failed call said; null after one that was answered."),
+    _column("retry_at", INSTANT, "From when one call may try it; null while it is closed."),
+    _required("updated_at", INSTANT, "When this last changed.", func.now()),
+)
 BINDINGS: Final = _table(
     "sync",
     "bindings",

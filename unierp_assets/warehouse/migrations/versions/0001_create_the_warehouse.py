@@ -1490,6 +1490,19 @@ def upgrade() -> None:
     comment='Which record of Odoo stands for which row. Merged duplicates share a record.'
     )
     op.create_index(op.f('ix_bindings_entity_odoo_id'), 'bindings', ['entity', 'odoo_id'], unique=False, schema='sync')
+    op.create_table('breakers',
+    sa.Column('system', sa.Text(), autoincrement=False, nullable=False, comment='The system that is called: `unierp` or `storefront`.'),
+    sa.Column('address', sa.Text(), nullable=False, comment='Where it is; at another address all begins anew.'),
+    sa.Column('state', sa.Text(), nullable=False, comment='`closed` (called as usual), `open` (left alone) or `half_open` (one call tries it).'),
+    sa.Column('failures', sa.Integer(), nullable=False, comment='Calls that failed in a row, repeats not counted.'),
+    sa.Column('opened_at', sa.DateTime(timezone=True), nullable=True, comment='Since when it is left alone; null while it is closed.'),
+    sa.Column('reason', sa.Text(), nullable=True, comment='What the last failed call said; null after one that was answered.'),
+    sa.Column('retry_at', sa.DateTime(timezone=True), nullable=True, comment='From when one call may try it; null while it is closed.'),
+    sa.Column('updated_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False, comment='When this last changed.'),
+    sa.PrimaryKeyConstraint('system', name=op.f('breakers_pkey')),
+    schema='sync',
+    comment='The circuit breaker of each system: whether it is called, or left alone because it did not answer.'
+    )
     op.create_table('conflicts',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=True), nullable=False, comment='Number of the conflict.'),
     sa.Column('run_id', sa.Text(), nullable=False, comment='The run.'),
