@@ -38,10 +38,19 @@ CONCEPTS: Mapping[str, tuple[Option, ...]] = {
         Option("quantity_done", "stock.move", "quantity_done"),
         Option("quantity", "stock.move", "quantity"),
     ),
+    # what of a done move may be returned, in the unit the return's wizard counts in: the product's, later the move's
+    "stock.move/returnable": (
+        Option("product_qty", "stock.move", "quantity_done"),
+        Option("quantity", "stock.move", "quantity"),
+    ),
+    # where the goods are to end, by this move or by later ones that follow it
+    "stock.move/aim": _names("stock.move", "location_final_id", "location_dest_id"),
     "stock.move.line/done": (
         Option("qty_done", "stock.move.line", "qty_done"),
         Option("quantity", "stock.move.line", "quantity"),
     ),
+    # how many reference units one is
+    "uom.uom/ratio": _names("uom.uom", "factor_inv", "factor"),
     "account.move/type": _names("account.move", "move_type", "type"),
     "account.move/paid": _names("account.move", "payment_state", "invoice_payment_state"),
     "account.move/payment_reference": _names("account.move", "payment_reference", "invoice_payment_ref"),
@@ -108,6 +117,13 @@ CONCEPTS: Mapping[str, tuple[Option, ...]] = {
         # posting a payment reconciled it with its invoices by itself
         Option("post", "account.payment", "communication"),
         Option("action_post", "account.payment"),
+    ),
+    # the steps from a posted payment to a cancelled one
+    "withdraw": (
+        # cancels the posted entry itself, which stays with its number
+        Option(("action_cancel",), "account.payment", "memo"),
+        Option(("action_draft", "cancel"), "account.payment", "communication"),
+        Option(("action_draft", "action_cancel"), "account.payment"),
     ),
 }
 

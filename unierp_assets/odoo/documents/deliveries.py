@@ -137,7 +137,7 @@ def _book(
         id_ = pickings.get(shipment.key)
         error = errors.get(shipment.key)
         if error is None and id_ is not None:
-            error = _not_done(session, id_, rows)
+            error = not_done(session, id_, rows)
         outcomes.append(Outcome(shipment.key, id_, error, changed=False))
     return outcomes
 
@@ -341,7 +341,8 @@ def _mark(
     insist(write_changed(session, PICKING, changes))
 
 
-def _not_done(session: OdooSession, id_: int, rows: Mapping[int, Row]) -> OdooError | None:
+def not_done(session: OdooSession, id_: int, rows: Mapping[int, Row]) -> OdooError | None:
+    """The error of a transfer that is gone, or not done after it was validated."""
     if id_ not in rows:
         return gone(session, PICKING, id_)
     state = rows[id_]["state"]

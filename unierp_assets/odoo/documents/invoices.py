@@ -78,7 +78,7 @@ def _make(session: OdooSession, namespace: str, part: Sequence[Invoice], written
     loose = {
         id_ for i in part if i.key not in ids for id_ in orders.get(i.order_id, {"invoice_ids": ()})["invoice_ids"]
     }
-    others = states(session, model, loose, [_kind(session)])
+    others = states(session, model, loose, [kind_field(session)])
     for invoice in part:
         if invoice.key in ids:
             continue
@@ -89,7 +89,7 @@ def _make(session: OdooSession, namespace: str, part: Sequence[Invoice], written
         known = [
             id_
             for id_ in order["invoice_ids"]
-            if id_ in others and others[id_]["state"] != "cancel" and others[id_][_kind(session)] == "out_invoice"
+            if id_ in others and others[id_]["state"] != "cancel" and others[id_][kind_field(session)] == "out_invoice"
         ]
         if len(known) > 1:
             errors[invoice.key] = unfit(
@@ -120,7 +120,7 @@ def _make(session: OdooSession, namespace: str, part: Sequence[Invoice], written
     ]
 
 
-def _kind(session: OdooSession) -> str:
+def kind_field(session: OdooSession) -> str:
     """The field that tells customer invoices from refunds and bills."""
     if session.features.model("invoice") == "account.invoice":
         return "type"
@@ -151,7 +151,7 @@ def _create(
     tax, uom = session.features.field(ORDER_LINE, "tax"), session.features.field(ORDER_LINE, "uom")
     fields = ["product_id", "name", "product_uom_qty", "price_unit", "discount", "sequence", "display_type", tax, uom]
     lines = read(session, ORDER_LINE, [id_ for i in new for id_ in orders[i.order_id]["order_line"]], fields)
-    kind, payment_reference = _kind(session), session.features.field("account.move", "payment_reference")
+    kind, payment_reference = kind_field(session), session.features.field("account.move", "payment_reference")
     taken = {name: source for name, source in _TAKEN.items() if session.features.has(model, name)}
     dues = any(invoice.due_date for invoice in new)
     columns = ["id", kind, *(f"{name}/.id" for name in taken)]

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from unierp_assets.odoo.batches import settle
+from unierp_assets.odoo.documents.invoices import PLACES, kind_field
 from unierp_assets.odoo.documents.states import gone, insist, states, unfit
 from unierp_assets.odoo.errors import OdooError
 from unierp_assets.odoo.outcomes import Outcome
-from unierp_assets.odoo.records import Row, write_changed
+from unierp_assets.odoo.records import Row, search_read, write_changed
 from unierp_assets.odoo.session import OdooSession
-from unierp_assets.odoo.values import instant
+from unierp_assets.odoo.values import decimal, instant
 
 ORDER = "sale.order"
 PICKING = "stock.picking"
@@ -71,8 +72,8 @@ def cancel_orders(
 ) -> list[Outcome[int]]:
     """Cancels orders and their open transfers and draft invoices; cancelled ones are left alone. Key: order id.
 
-    Orders with done transfers or posted invoices fail with :class:`OdooValidationError` that names the documents:
-    those need a return and a credit note."""
+    Orders of which goods or invoices are out fail with :class:`OdooValidationError` that names the documents: goods
+    that were delivered and did not come back, invoices that no credit notes make up for."""
     stock = session.features.has(ORDER, "picking_ids")
     lockable = session.features.has(ORDER, "locked")
     written: set[int] = set()
@@ -107,27 +108,47 @@ def _opposed(session: OdooSession, rows: Mapping[int, Row]) -> dict[int, OdooErr
     """Orders that must not be cancelled because goods or invoices are out, and why."""
     active = [row for row in rows.values() if row["state"] != "cancel"]
     transfers = states(session, PICKING, [id_ for row in active for id_ in row.get("picking_ids", ())], ["name"])
-    invoice_model = session.features.model("invoice")
-    invoices = states(session, invoice_model, [id_ for row in active for id_ in row["invoice_ids"]], ["display_name"])
+    model = session.features.model("invoice")
+    kind = kind_field(session)
+    fields = ["display_name", "amount_total", kind]
+    invoices = states(session, model, [id_ for row in active for id_ in row["invoice_ids"]], fields)
+    done = {
+        row["id"]: [id_ for id_ in row.get("picking_ids", ()) if id_ in transfers and transfers[id_]["state"] == "done"]
+        for row in active
+    }
+    out = _delivered(session, [order for order, pickings in done.items() if pickings])
     errors: dict[int, OdooError] = {}
     for row in active:
-        done = [
-            transfers[id_]["name"]
-            for id_ in row.get("picking_ids", ())
-            if id_ in transfers and transfers[id_]["state"] == "done"
-        ]
         posted = [
-            invoices[id_]["display_name"]
+            invoices[id_]
             for id_ in row["invoice_ids"]
             if id_ in invoices and invoices[id_]["state"] not in ("draft", "cancel")
         ]
-        if done or posted:
-            documents = ", ".join(map(str, [*done, *posted]))
+        owed = sum(
+            decimal(invoice["amount_total"], PLACES) * (-1 if invoice[kind] == "out_refund" else 1)
+            for invoice in posted
+        )
+        named = [transfers[id_]["name"] for id_ in done[row["id"]] if row["id"] in out]
+        named += [invoice["display_name"] for invoice in posted if owed]
+        if named:
             errors[row["id"]] = unfit(
                 session,
                 ORDER,
                 row["id"],
-                f"the order cannot simply be cancelled: {documents} are done",
+                f"the order cannot simply be cancelled: {', '.join(map(str, named))} are done",
                 "book a return and a credit note first",
             )
     return errors
+
+
+def _delivered(session: OdooSession, orders: Sequence[int]) -> set[int]:
+    """Orders of which goods are with the customer."""
+    if not orders:
+        return set()
+    lines = search_read(
+        session,
+        "sale.order.line",
+        [["order_id", "in", list(orders)], ["qty_delivered_method", "=", "stock_move"], ["qty_delivered", "!=", 0]],
+        ["order_id"],
+    )
+    return {line["order_id"][0] for line in lines}
