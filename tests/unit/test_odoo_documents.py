@@ -16,24 +16,32 @@ from hypothesis import strategies as st
 from odoo_fake import FakeOdoo, recorded_fields, running
 
 from unierp_assets.odoo import (
+    Credit,
     Invoice,
     OdooSession,
+    OdooUnsupported,
     OdooValidationError,
     Payment,
+    Return,
     Shipment,
     StockLevel,
     StockRow,
     cancel_orders,
     confirm_orders,
+    credit_invoices,
     deliver,
     failed,
     invoice_orders,
     post_invoices,
     register_payments,
+    return_deliveries,
     set_stock,
     stock_levels,
+    withdraw_payments,
 )
 from unierp_assets.odoo.documents.matching import components, plan_matches
+from unierp_assets.odoo.documents.quantities import spread
+from unierp_assets.odoo.documents.returns import Goods, still_out
 
 WHEN = datetime(2024, 3, 1, 12, tzinfo=UTC)
 READS = ("fields_get", "search_read", "search", "read")
@@ -187,7 +195,9 @@ def test_an_order_with_goods_or_invoices_out_is_not_cancelled() -> None:
         for id_, state in ((1, "sale"), (2, "done"), (3, "sale"), (4, "cancel")):
             server.add("sale.order", id_, state=state, picking_ids=[id_], invoice_ids=[id_])
             server.add("stock.picking", id_, state="done" if id_ == 1 else "assigned", name=f"OUT{id_}")
-            server.add("account.invoice", id_, state="open" if id_ == 3 else "draft", display_name=f"INV{id_}")
+            invoice = {"state": "open" if id_ == 3 else "draft", "display_name": f"INV{id_}", "amount_total": 9.0}
+            server.add("account.invoice", id_, type="out_invoice", **invoice)
+        server.add("sale.order.line", 1, order_id=[1, "SO"], qty_delivered_method="stock_move", qty_delivered=2.0)
 
         def act(state: str) -> Any:
             def answer(ids: list[int]) -> bool:
@@ -205,6 +215,24 @@ def test_an_order_with_goods_or_invoices_out_is_not_cancelled() -> None:
         assert "OUT1 are done" in str(outcomes[0].error)
         assert "INV3 are done" in str(outcomes[2].error)
         assert server.writes() == ["sale.order.action_unlock", "sale.order.action_cancel"]
+
+
+def test_an_order_that_came_back_and_was_credited_is_cancelled() -> None:
+    with generation(13) as (server, session):
+        for id_, credited in ((1, 9.0), (2, 8.5)):
+            server.add("sale.order", id_, state="sale", picking_ids=[id_], invoice_ids=[id_, id_ + 10])
+            server.add("stock.picking", id_, state="done", name=f"OUT{id_}")
+            line = {"qty_delivered_method": "stock_move", "qty_delivered": 0.0}
+            server.add("sale.order.line", id_, order_id=[id_, "SO"], **line)
+            both = {"state": "posted"}
+            server.add("account.move", id_, type="out_invoice", amount_total=9.0, display_name="INV", **both)
+            server.add("account.move", id_ + 10, type="out_refund", amount_total=credited, display_name="RINV", **both)
+        server.on["sale.order", "action_cancel"] = lambda ids: server.on["sale.order", "write"](
+            ids, {"state": "cancel"}
+        )
+        fine, opposed = cancel_orders(session, [1, 2])
+        assert (fine.ok, fine.changed) == (True, True)
+        assert "INV, RINV are done" in str(opposed.error)
 
 
 # deliveries
@@ -578,6 +606,79 @@ def test_stock_that_does_not_become_what_was_set_is_tried_again_alone_and_then_r
 def test_one_product_is_counted_once_per_place() -> None:
     with generation(13) as (_, session), pytest.raises(ValueError, match="comes twice"):
         set_stock(session, [StockRow(5, 8, Decimal(7)), StockRow(5, 8, Decimal(8))])
+
+
+# reversals
+
+
+@pytest.mark.parametrize("version", [13, 12])
+def test_a_payment_is_withdrawn_on_old_servers_by_cancel(version: int) -> None:
+    with generation(version) as (server, session):
+        for id_, state in ((1, "posted"), (2, "draft"), (3, "cancelled"), (4, "posted")):
+            server.add("account.payment", id_, state=state)
+
+        def act(state: str, *, but: int = 0) -> Any:
+            return lambda ids: server.on["account.payment", "write"](
+                [id_ for id_ in ids if id_ != but], {"state": state}
+            )
+
+        server.on["account.payment", "action_draft"] = act("draft")
+        server.on["account.payment", "cancel"] = act("cancelled", but=4)
+        outcomes = withdraw_payments(session, [1, 2, 3, 4, 5], connections=1)
+        assert [outcome.ok for outcome in outcomes] == [True, True, True, False, False]
+        assert [outcome.changed for outcome in outcomes] == [True, True, False, False, False]
+        assert "did not become cancelled but is draft" in str(outcomes[3].error)
+        assert server.of("account.payment", "action_draft") == [[[1, 4]]]
+        assert server.of("account.payment", "cancel") == [[[1, 2, 4]]]
+
+
+def test_credit_notes_of_odoo_12_are_left_to_people() -> None:
+    with generation(12) as (server, session), pytest.raises(OdooUnsupported, match="by hand"):
+        credit_invoices(session, "shop", [Credit("c", 1, date(2024, 4, 9), "x", Decimal(9))])
+    assert server.writes() == []
+
+
+def test_what_is_undone_twice_in_one_call_is_a_mistake_of_the_caller() -> None:
+    with generation(13) as (server, session):
+        server.fields["stock.return.picking.line"] = {}
+        with pytest.raises(ValueError, match="returned twice"):
+            return_deliveries(session, "shop", [Return("a", 1, WHEN), Return("b", 1, WHEN)])
+        twice = [Credit(key, 1, date(2024, 4, 9), "x", Decimal(9)) for key in ("a", "b")]
+        with pytest.raises(ValueError, match="credited twice"):
+            credit_invoices(session, "shop", twice)
+
+
+def test_what_came_back_counts_where_it_came_back_to() -> None:
+    shelf, floor = Goods(1, None, None, 1), Goods(2, None, None, 1)
+    taken = {shelf: Decimal(2), floor: Decimal(3)}
+    assert still_out(taken, []) == taken
+    assert still_out(taken, [{floor: Decimal(3)}]) == {shelf: Decimal(2)}
+    assert still_out(taken, [{floor: Decimal(2)}, {floor: Decimal(2)}]) == {shelf: Decimal(1)}
+    elsewhere = Goods(3, None, None, 1)
+    assert still_out(taken, [{elsewhere: Decimal(4)}]) == {floor: Decimal(1)}
+    assert still_out(taken, [{shelf: Decimal(9)}]) == {}
+
+
+def test_another_lot_does_not_count_as_come_back() -> None:
+    first, second = Goods(1, 7, None, 1), Goods(1, 8, None, 1)
+    assert still_out({first: Decimal(1)}, [{second: Decimal(1)}]) == {first: Decimal(1)}
+
+
+tenths = st.integers(min_value=0, max_value=10**4).map(lambda value: Decimal(value) / 10)
+
+
+@given(st.lists(tenths, max_size=5), tenths)
+def test_open_moves_come_to_what_is_due_with_as_few_changes_as_can_be(quantities: list[Decimal], due: Decimal) -> None:
+    moves = dict(enumerate(quantities))
+    changes, lacking = spread(moves, due)
+    after = {**moves, **changes}
+    assert sum(after.values(), Decimal(0)) + lacking == due
+    assert all(quantity >= 0 for quantity in after.values())
+    assert all(moves[id_] != quantity for id_, quantity in changes.items())
+    assert not lacking or not moves
+    # only the last ones change, and all but the first of those are used up
+    assert sorted(changes) == list(moves)[len(moves) - len(changes) :] or 0 in moves.values()
+    assert [quantity for id_, quantity in sorted(changes.items())[1:] if quantity] == []
 
 
 # reconciliation

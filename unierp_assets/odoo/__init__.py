@@ -31,6 +31,7 @@ from unierp_assets.odoo.documents import (
     return_deliveries,
     set_stock,
     stock_levels,
+    tidy_stock,
     withdraw_payments,
 )
 from unierp_assets.odoo.errors import (
@@ -102,6 +103,7 @@ __all__ = [
     "search_read",
     "set_stock",
     "stock_levels",
+    "tidy_stock",
     "unbind",
     "unlink",
     "values",

@@ -18,14 +18,17 @@ from unierp_assets.odoo import (
     orders_touched_since,
     read,
     stock_levels,
+    tidy_stock,
     values,
 )
 from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.state import binding_rows, bound_keys
 from unierp_assets.warehouse.store import Transaction
-from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, STAGING
+from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING
 
+MOVING = ("orders", "order_lines", "shipments")
+"""Entities whose writes reserve or move stock."""
 STAMPS_AT_ONCE = 10_000
 """Records per call where only id and instant are read."""
 
@@ -247,6 +250,11 @@ def pull_stock(context: SyncContext, entity: Entity) -> int:
         cursor = parse_instant(tx.cursor(cursor_name))
         unread = _unread(tx, entity)
         placed = _places(tx, entity)
+        moved = tx.read(
+            sa.select(LEDGER.c.id).where(LEDGER.c.run_id == context.run_id, LEDGER.c.entity.in_(MOVING)).limit(1)
+        )
+    if not moved.is_empty():
+        tidy_stock(context.session)
     newest = _newest_write(context, entity.model)
     products: list[int] = []
     if cursor and newest and newest >= cursor:

@@ -13,7 +13,7 @@ from unierp_assets.odoo.documents.progress import Progress, order_progress, orde
 from unierp_assets.odoo.documents.quantities import follow_quantities
 from unierp_assets.odoo.documents.returns import Return, return_deliveries
 from unierp_assets.odoo.documents.reversals import Credit, credit_invoices, withdraw_payments
-from unierp_assets.odoo.documents.stock import StockLevel, StockRow, set_stock, stock_levels
+from unierp_assets.odoo.documents.stock import StockLevel, StockRow, set_stock, stock_levels, tidy_stock
 
 __all__ = [
     "Credit",
@@ -37,5 +37,6 @@ __all__ = [
     "return_deliveries",
     "set_stock",
     "stock_levels",
+    "tidy_stock",
     "withdraw_payments",
 ]

@@ -215,8 +215,9 @@ def _trail(session: OdooSession, pickings: Sequence[int]) -> _Trail:
 
 def _create(session: OdooSession, new: Sequence[Return], origins: Mapping[int, Row], trail: _Trail) -> dict[str, int]:
     """Return transfers by key, made by the server's own wizard."""
-    # the wizard's own default of both is what the web form fills in
+    # without it the order still counts the goods as delivered
     refund = {"to_refund": True} if session.features.has(f"{WIZARD}.line", "to_refund") else {}
+    # where the wizard asks for a place, only its web form would fill it in
     placed = session.features.has(WIZARD, "location_id")
     wizards: list[dict[str, Any]] = []
     for one in new:

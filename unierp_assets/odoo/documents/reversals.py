@@ -133,6 +133,7 @@ def _credit(
     unposted = [credit for credit in good if rows[ids[credit.key]]["state"] == "draft"]
     written.update(credit.key for credit in unposted)
     insist(post_invoices(session, [ids[credit.key] for credit in unposted]))
+    # Newer servers have settled most of them when they were posted.
     pairs = {
         credit.key: (ids[credit.key], credit.invoice_id)
         for credit in good
