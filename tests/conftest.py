@@ -7,6 +7,7 @@ not: the data of a test. Unit tests ask for none of it.
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -61,6 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out, leave out the versions not chosen, and share the
     tests among processes: those of one version of Odoo share its server, those of a file their fixtures."""
@@ -114,11 +116,12 @@ def services_folder(pytestconfig: pytest.Config) -> Iterator[Path]:
             OdooInstance(old / f"odoo-{version}", version).stop()
         Cluster(old / "postgres").stop()
         shutil.rmtree(old)
-    folder = parent / str(os.getpid())
-    folder.mkdir()
     myself = ProcessRef.of(os.getpid())
     assert myself is not None
-    (folder / "owner").write_text(f"{myself.pid} {myself.started}")
+    # Named only when its owner stands in it: a process that starts at the same time would take it for left behind.
+    making = Path(tempfile.mkdtemp(dir=pytestconfig.rootpath / ".unierp"))
+    (making / "owner").write_text(f"{myself.pid} {myself.started}")
+    folder = making.rename(parent / str(os.getpid()))
     yield folder
     shutil.rmtree(folder)
 
