@@ -62,19 +62,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out, leave out the versions not chosen, and share the
-    tests among processes: those of one version of Odoo share its server, those of a file their fixtures."""
+    """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out, and leave out the versions not chosen."""
     for item in items:
-        version = item.callspec.params.get("odoo_server") if hasattr(item, "callspec") else None
-        item.add_marker(pytest.mark.xdist_group(f"odoo{version}" if version else item.location[0]))
         if "odoo_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.odoo)
             version = item.callspec.params["odoo_server"]  # type: ignore[attr-defined]
             if version not in _versions(config):
                 item.add_marker(pytest.mark.skip(reason=f"--odoo leaves out {version}"))
-    # The longest first: the others fill the gaps.
+    # The longest first: where the files are shared among processes, the others fill the gaps.
     items.sort(key=lambda item: item.get_closest_marker("odoo") is None)
 
 
