@@ -162,8 +162,8 @@ class Applier:
         return Result.of(key, outcome) if outcome else Result(key, id_)
 
     def resume(self, keys: list[str]) -> list[Result]:
-        """Finishes records that are in UniERP as they should be, as far as is compared, but unknown to the base: the run
-        that made them may have died half-way. For what is made in one call there is nothing to do."""
+        """Finishes records that stand in UniERP as they should, as far as is compared, but are unknown to the base: the
+        run that made them may have died half-way. For what is made in one call there is nothing to do."""
         return []
 
     def withdraw(self) -> list[Result]:
