@@ -59,6 +59,16 @@ test: lint ## Check the code, then run every test: units, warehouse, Odoo 19 and
 	@$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov=unierp_assets.sync --cov=unierp_assets.odoo --cov=unierp_assets.entities \
 	  --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
+# How often a sync is killed, how many calls go over a faulty network, and what makes all of it happen again.
+KILLS ?= 120
+CALLS ?= 5000
+SEED ?=
+
+.PHONY: chaos
+chaos: $(STAMP) ## Kill syncs, servers and connections by the hundred (KILLS=, CALLS=, SEED=)
+	@$(BIN)/pytest tests/chaos -v -rA --odoo $(or $(ODOO),19) --chaos-kills $(KILLS) --chaos-calls $(CALLS) \
+	  $(if $(SEED),--chaos-seed $(SEED)) -o timeout=14400 $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, formatting, types and the import rule
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ not: the data of a test. Unit tests ask for none of it.
 """
 
 import os
+import random
 import secrets
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from unierp_assets.lab import postgres as lab_postgres
@@ -43,6 +45,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=list(VERSIONS),
         help="run the tests that need Odoo with this version only (may be given more than once)",
     )
+    chaos = parser.getgroup("chaos", "disturbances (tests/chaos)")
+    chaos.addoption("--chaos-seed", type=int, help="repeat the chances of a run; each run prints its seed")
+    chaos.addoption("--chaos-kills", type=int, default=0, metavar="N", help="kill a sync at so many moments more")
+    chaos.addoption("--chaos-calls", type=int, default=150, metavar="N", help="calls to Odoo over a faulty network")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Set as if it had been given, so that parallel processes of one run share it.
+    if config.option.chaos_seed is None:
+        config.option.chaos_seed = random.randrange(1_000_000)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"chaos: --chaos-seed {config.option.chaos_seed}"
 
 
 def _versions(config: pytest.Config) -> list[OdooVersion]:
@@ -184,6 +200,14 @@ class RunningOdoo:
         return self._instance.log
 
     @property
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer calls; the server replaces one that dies."""
+        assert self._server is not None, "the server has not been started"
+        assert self._server.process is not None
+        children = psutil.Process(self._server.process.pid).children()
+        return [child for child in children if "gevent" not in child.cmdline()]
+
+    @property
     def database(self) -> OdooDatabase:
         """The session's own database; what one test writes there the next one sees."""
         return OdooDatabase(self.version, self.url, self.db, self.login, self.password, self.sql_url)
@@ -193,6 +217,14 @@ class RunningOdoo:
         name = f"odoo_{self.version}_{secrets.token_hex(4)}"
         self._instance.clone_database(self._postgres, self._pristine, name, self.password)
         return replace(self.database, db=name, sql_url=self._postgres.url(name))
+
+    def copy_database(self, source: OdooDatabase) -> OdooDatabase:
+        """A copy of a database as it is, its identity included, whose sessions are ended for it."""
+        name = f"odoo_{self.version}_{secrets.token_hex(4)}"
+        lab_postgres.end_sessions(self._postgres, source.db)
+        lab_postgres.clone_database(self._postgres, source.db, name)
+        shutil.copytree(self._instance.filestore / source.db, self._instance.filestore / name)
+        return replace(source, db=name, sql_url=self._postgres.url(name))
 
     def drop_database(self, name: str) -> None:
         lab_postgres.drop_database(self._postgres, name)

@@ -271,6 +271,12 @@ def drop_database(server: PostgresServer, name: str) -> None:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+def end_sessions(server: PostgresServer, name: str) -> None:
+    """End all sessions of the database, and wait until they are gone."""
+    with server.connect() as connection:
+        connection.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
 def rename_database(server: PostgresServer, old: str, new: str) -> None:
     from psycopg import sql
 

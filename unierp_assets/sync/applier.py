@@ -4,11 +4,12 @@ Entities that need more have an applier of their own in :mod:`catalogue`, :mod:`
 one serves whom is said in :mod:`apply`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Field, Role, Withdrawal
 from unierp_assets.odoo import (
@@ -26,20 +27,23 @@ from unierp_assets.sync.codec import Codec, UnknownCode, external_name
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import THEIRS, TO_UNIERP
 from unierp_assets.sync.plan import Plan
-from unierp_assets.sync.state import FAILED, HELD, bound_ids
+from unierp_assets.sync.state import FAILED, HELD, any_of, bound_ids
+from unierp_assets.warehouse.tables import BASE, STAGING
 
 DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one record: ``state`` is done, held or failed; ``error`` is set where a call failed."""
+    """What became of one record: ``state`` is done, held or failed; ``error`` is set where a call failed; ``changed``
+    tells whether anything had to be written."""
 
     key: str
     odoo_id: int | None = None
     state: str = DONE
     reason: str | None = None
     error: OdooError | None = None
+    changed: bool = True
 
     @property
     def interrupted(self) -> bool:
@@ -49,7 +53,7 @@ class Result:
     @classmethod
     def of(cls, key: str, outcome: Outcome[Any]) -> "Result":
         if outcome.error is None:
-            return cls(key, outcome.id)
+            return cls(key, outcome.id, changed=outcome.changed)
         return cls(key, outcome.id, FAILED, str(outcome.error), outcome.error)
 
 
@@ -157,6 +161,11 @@ class Applier:
         outcome = written.get(id_) if id_ else None
         return Result.of(key, outcome) if outcome else Result(key, id_)
 
+    def resume(self, keys: list[str]) -> list[Result]:
+        """Finishes records that stand in UniERP as they should, as far as is compared, but are unknown to the base: the
+        run that made them may have died half-way. For what is made in one call there is nothing to do."""
+        return []
+
     def withdraw(self) -> list[Result]:
         """Archives or deletes the records the storefront no longer has."""
         keys = self.plan.withdrawn[KEY].to_list()
@@ -168,6 +177,26 @@ class Applier:
         return [Result.of(key, outcomes[ids[key]]) for key in keys if key in ids]
 
     # Helpers
+
+    def unremembered(self, keys: Collection[str]) -> set[str]:
+        """Those of the keys that no run has remembered as agreed."""
+        base = BASE[self.entity.name]
+        with self.context.warehouse.transaction() as tx:
+            known = tx.read(sa.select(base.c.key).where(any_of(base.c.key, keys)))
+        return set(keys) - set(known[KEY].to_list())
+
+    def staged(
+        self, keys: Collection[str], reference: str, target: str
+    ) -> tuple[pl.DataFrame, dict[str, int], list[Result]]:
+        """The staged rows of keys, the database ids of what they refer to, and those that wait for it to be there."""
+        rows = STAGING[self.entity.name]
+        with self.context.warehouse.transaction() as tx:
+            found = tx.read(sa.select(rows).where(any_of(rows.c.key, keys)))
+            ids = bound_ids(tx, target, found[reference].drop_nulls().unique().to_list())
+        there = pl.col(reference).is_in(list(ids))
+        lost = found.filter(~there.fill_null(False)).select(KEY, reference)
+        waiting = [held(key, f"waits for {target} {other}, which is not in UniERP") for key, other in lost.iter_rows()]
+        return found.filter(there), ids, waiting
 
     def ids_of(self, keys: Iterable[str], entity: str | None = None) -> dict[str, int]:
         """Database ids of keys of this entity, or of another."""

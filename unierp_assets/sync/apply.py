@@ -85,9 +85,10 @@ def apply(context: SyncContext, plan: Plan) -> Applied:
     if plan.creates.height:
         context.on_step("create", plan.entity.name)
         created = applier.create()
+    resumed = applier.resume(plan.merged.agreed[KEY].to_list()) if plan.merged.agreed.height else []
     context.on_step("agree", plan.entity.name)
     with context.warehouse.transaction() as tx:
-        applied = _agree(context, tx, plan, created, updated, withdrawn)
+        applied = _agree(context, tx, plan, created, updated, withdrawn, resumed)
     if applied.interruption:
         raise applied.interruption
     return applied
@@ -104,8 +105,11 @@ def _agree(
     created: list[Result],
     updated: list[Result],
     withdrawn: list[Result],
+    resumed: list[Result],
 ) -> Applied:
     entity, run_id = plan.entity, context.run_id
+    unfinished = [result.key for result in resumed if result.state != DONE]
+    agreed = plan.merged.agreed.filter(~pl.col(KEY).is_in(unfinished))
     made, changed, gone = _done(created), _done(updated), _done(withdrawn)
     ids = {result.key: result.odoo_id for result in created if result.odoo_id}
     tx.upsert(BINDINGS, binding_rows(entity.name, entity.model, ids, run_id))
@@ -114,7 +118,7 @@ def _agree(
         [
             plan.creates.filter(pl.col(KEY).is_in(made)).select(KEY, *synced),
             plan.updates.filter(pl.col(KEY).is_in(changed)).select(KEY, *synced),
-            plan.merged.agreed.select(KEY, *synced),
+            agreed.select(KEY, *synced),
         ]
     )
     now = pl.lit(datetime.now(UTC)).dt.cast_time_unit("us")
@@ -125,14 +129,14 @@ def _agree(
     brought = _brought_along(context, tx, plan)
     ids |= bound_ids(tx, entity.name, brought[KEY].to_list())
     created_rows = pl.concat([new, brought], how="diagonal")
-    for owing, entries in ledger.recovered(tx, entity, plan.merged.agreed):
+    for owing, entries in ledger.recovered(tx, entity, agreed):
         ledger.append(tx, entity.name, owing, context.actor, entries)
     entries = pl.concat(
         [ledger.created(entity, created_rows, ids), ledger.updated(plan, changed), ledger.withdrawn(plan, gone)]
     )
     ledger.append(tx, entity.name, run_id, context.actor, entries)
     note_conflicts(tx, entity, run_id, plan.keys, plan.merged.conflicts)
-    results = [*created, *updated, *withdrawn]
+    results = [*created, *updated, *withdrawn, *resumed]
     interrupted = {result.key: result.error for result in results if result.interrupted}
     waiting = pl.concat(
         [
@@ -153,7 +157,7 @@ def _agree(
     set_pending(tx, entity.name, run_id, sorted(settled), waiting)
     return Applied(
         created=created_rows.height,
-        updated=len(changed) + len(gone),
+        updated=len(changed) + len(gone) + sum(result.changed for result in resumed if result.state == DONE),
         held=waiting.filter(pl.col("state") == HELD).height,
         failed=waiting.filter(pl.col("state") == FAILED).height,
         conflicts=plan.merged.conflicts.height,

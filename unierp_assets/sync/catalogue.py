@@ -127,47 +127,56 @@ class Variants(Applier):
             for row in rows.iter_rows(named=True)
         }
         adopted = {
-            external_name(self.entity.name, row[KEY]): existing[place]
+            row[KEY]: existing[place]
             for row in rows.iter_rows(named=True)
             if (place := (templates[row["product"]], frozenset(combinations[row[KEY]]))) in existing
         }
-        raise_first(bind(self.session, self.context.namespace, "product.product", adopted))
-        fields = self.loaded_fields
-        columns = [
-            "id", "product_tmpl_id/.id", "product_template_attribute_value_ids/.id",
-            *(self.codec.column(field) for field in fields),
-        ]  # fmt: skip
-        cells = [
-            [
-                self.external_id(row[KEY]),
-                templates[row["product"]],
-                ",".join(map(str, combinations[row[KEY]])),
-                *(self.codec.cell(field, row[field.name], self.plan.ids) for field in fields),
-            ]
+        names = [self.codec.column(field) for field in self.loaded_fields]
+        cells = {
+            row[KEY]: [self.codec.cell(field, row[field.name], self.plan.ids) for field in self.loaded_fields]
             for row in rows.iter_rows(named=True)
-        ]
-        found = (
-            rows[KEY]
-            .map_elements(lambda key: external_name(self.entity.name, key) in adopted, return_dtype=pl.Boolean)
-            .to_list()
+        }
+        results = self._adopt(adopted, names, cells)
+        made = [row for row in rows.select(KEY, "product").iter_rows(named=True) if row[KEY] not in adopted]
+        if not made:
+            return results
+        outcomes = load(
+            self.session,
+            self.entity.model,
+            ["id", "product_tmpl_id/.id", "product_template_attribute_value_ids/.id", *names],
+            [
+                [
+                    self.external_id(row[KEY]),
+                    templates[row["product"]],
+                    ",".join(map(str, combinations[row[KEY]])),
+                    *cells[row[KEY]],
+                ]
+                for row in made
+            ],
+            keys=[row[KEY] for row in made],
+            batch=self.context.batch,
         )
-        results: list[Result] = []
-        # What Odoo made already keeps its product and configuration: those columns are given on creation only.
-        for is_adopted, left_out in ((True, 2), (False, 0)):
-            chosen = [cell for cell, known in zip(cells, found, strict=True) if known is is_adopted]
-            keys = [key for key, known in zip(rows[KEY].to_list(), found, strict=True) if known is is_adopted]
-            if not chosen:
-                continue
-            outcomes = load(
-                self.session,
-                self.entity.model,
-                [columns[0], *columns[1 + left_out :]],
-                [[cell[0], *cell[1 + left_out :]] for cell in chosen],
-                keys=keys,
-                batch=self.context.batch,
-            )
-            results += [Result.of(outcome.key, outcome) for outcome in outcomes]
-        return results
+        return results + [Result.of(outcome.key, outcome) for outcome in outcomes]
+
+    def _adopt(self, adopted: dict[str, int], names: list[str], cells: dict[str, list[Any]]) -> list[Result]:
+        """Gives the variants that Odoo made with their product our values, and only then their external ids.
+
+        The other way round a run that ended in between would leave a variant that is known and empty: its emptiness
+        would be taken for a change made in UniERP and written to the shop.
+        """
+        if not adopted:
+            return []
+        outcomes = load(
+            self.session,
+            self.entity.model,
+            [".id", *names],
+            [[id_, *cells[key]] for key, id_ in adopted.items()],
+            keys=list(adopted),
+            batch=self.context.batch,
+        )
+        filled = {external_name(self.entity.name, each.key): adopted[each.key] for each in outcomes if each.ok}
+        raise_first(bind(self.session, self.context.namespace, self.entity.model, filled))
+        return [Result.of(outcome.key, outcome) for outcome in outcomes]
 
     def _combination(self, row: dict[str, Any], template: int, configured: dict[tuple[int, int], int]) -> list[int]:
         keys = row["attribute_values"].split(",") if row["attribute_values"] else []

@@ -344,7 +344,27 @@ class Shipments(Applier):
     """Deliveries of what the shop says has left, each once, with carrier and tracking number."""
 
     def create(self) -> list[Result]:
-        rows = self.plan.creates
+        return self._deliver(self.plan.creates, self.plan.ids["orders"])
+
+    def update(self) -> list[Result]:
+        """Writes changed dates and tracking numbers. What has not left yet, or may have been left half-way by an
+        interrupted run, is delivered: a transfer becomes done by moving goods, never by writing its state."""
+        rows = self.plan.updates
+        lagging = rows.filter(pl.col(TO_UNIERP).list.contains("state"))[KEY].to_list()
+        unfinished = self.unremembered(rows[KEY].to_list()) | set(lagging)
+        return self._again(unfinished) + self.write(rows.filter(~pl.col(KEY).is_in(list(unfinished))))
+
+    def resume(self, keys: list[str]) -> list[Result]:
+        return self._again(self.unremembered(keys))
+
+    def _again(self, keys: set[str]) -> list[Result]:
+        """The same call finds where it stopped."""
+        rows, orders, waiting = self.staged(keys, "order", "orders")
+        return waiting + self._deliver(rows, orders)
+
+    def _deliver(self, rows: pl.DataFrame, orders: Mapping[str, int]) -> list[Result]:
+        if rows.is_empty():
+            return []
         contents = {row[KEY]: _contents(row["contents"]) for row in rows.iter_rows(named=True)}
         lines = self.ids_of({line for content in contents.values() for line in content}, ORDER_LINES.name)
         results: list[Result] = []
@@ -362,7 +382,7 @@ class Shipments(Applier):
             shipments.append(
                 Shipment(
                     key=name,
-                    order_id=self.plan.ids["orders"][row["order"]],
+                    order_id=orders[row["order"]],
                     shipped_at=row["shipped_at"],
                     quantities={lines[line]: quantity for line, quantity in contents[key].items()},
                     tracking_number=row["tracking_number"],
@@ -450,11 +470,15 @@ class Payments(Applier):
 
     def update(self) -> list[Result]:
         """Posts and reconciles what an interrupted run left unfinished: the same call finds where it stopped."""
-        staged = STAGING[self.entity.name]
-        with self.context.warehouse.transaction() as tx:
-            rows = tx.read(sa.select(staged).where(any_of(staged.c.key, self.plan.updates[KEY].to_list())))
-            invoices = bound_ids(tx, "invoices", rows["invoice"].unique().to_list())
-        return self._register(rows, invoices)
+        return self._again(self.plan.updates[KEY].to_list())
+
+    def resume(self, keys: list[str]) -> list[Result]:
+        """A payment that is posted may not be reconciled yet."""
+        return self._again(self.unremembered(keys))
+
+    def _again(self, keys: Collection[str]) -> list[Result]:
+        rows, invoices, waiting = self.staged(keys, "invoice", "invoices")
+        return waiting + self._register(rows, invoices)
 
     def _register(self, rows: pl.DataFrame, invoices: Mapping[str, int]) -> list[Result]:
         keys = {external_name(self.entity.name, key): key for key in rows[KEY].to_list()}

@@ -110,12 +110,13 @@ def recovered(tx: Transaction, entity: Entity, agreed: pl.DataFrame) -> Iterator
     """What a run wrote that died before it could say so: its id and the entries it owes.
 
     ``agreed``: rows (key and synced fields) that were found equal on both sides but are new to the base. A run says
-    what it is going to write before it does; what stands there now as a dead run meant it was written by that run.
+    what it is going to write before it does; what stands there now as a dead run meant it was written by that run, by
+    the last of them where several died over the same write.
     """
     if agreed.is_empty():
         return
     meant = tx.read(
-        sa.select(PLAN_CHANGES)
+        sa.select(PLAN_CHANGES, RUNS.c.started_at)
         .join(RUNS, RUNS.c.run_id == PLAN_CHANGES.c.run_id)
         .where(
             RUNS.c.status.in_([DIED, FAILED]),
@@ -130,7 +131,8 @@ def recovered(tx: Transaction, entity: Entity, agreed: pl.DataFrame) -> Iterator
             ),
         )
     )
-    for (run_id,), changes in meant.group_by("run_id", maintain_order=True):
+    last = meant.sort("started_at").unique([KEY, "field"], keep="last", maintain_order=True)
+    for (run_id,), changes in last.group_by("run_id", maintain_order=True):
         rows = agreed.join(changes.filter(pl.col("action") == "create"), on=KEY, how="semi")
         parts = [created(entity, rows, {})]
         for field in entity.synced:

@@ -13,7 +13,7 @@ from psycopg import sql
 from unierp_assets.demo import FaultCount, count_faults, planted_faults
 from unierp_assets.lab.postgres import PostgresServer, drop_database, ensure_database
 from unierp_assets.odoo import OdooSession
-from unierp_assets.storefront.sample import make_sample, write_sample
+from unierp_assets.storefront.sample import Sample, make_sample, write_sample
 from unierp_assets.storefront.sql import SqlStorefront
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.pipeline import Pipeline, Summary, new_run_id
@@ -94,22 +94,15 @@ class World:
 
 
 @contextmanager
-def make_world(
-    odoo: "RunningOdoo", postgres: PostgresServer, *, size: tuple[int, int, int], seed: int = 7
-) -> Iterator[World]:
-    """A fresh world with a sample shop of (products, customers, orders)."""
-    token = secrets.token_hex(4)
-    shop_name, warehouse_name = f"shop_{token}", f"warehouse_{token}"
-    shop_url = ensure_database(postgres, shop_name)
-    write_sample(shop_url, make_sample(*size, seed))
-    database = odoo.fresh_database()
+def open_world(database: "OdooDatabase", postgres: PostgresServer, shop: str, warehouse: str) -> Iterator[World]:
+    """A world of databases that exist; its connections are given up afterwards."""
     world = World(
         database,
         postgres,
-        shop_name,
-        warehouse_name,
-        Warehouse(postgres.url(warehouse_name)),
-        SqlStorefront(shop_url),
+        shop,
+        warehouse,
+        Warehouse(postgres.url(warehouse)),
+        SqlStorefront(postgres.url(shop)),
         OdooSession(database.url, database.db, database.login, database.password),
     )
     try:
@@ -118,6 +111,28 @@ def make_world(
         world.session.close()
         world.storefront.close()
         world.warehouse.close()
-        for name in (shop_name, warehouse_name):
+
+
+@contextmanager
+def make_world(
+    odoo: "RunningOdoo", postgres: PostgresServer, *, size: tuple[int, int, int], seed: int = 7
+) -> Iterator[World]:
+    """A fresh world with a sample shop of (products, customers, orders)."""
+    with fresh_world(odoo, postgres, make_sample(*size, seed)) as world:
+        yield world
+
+
+@contextmanager
+def fresh_world(odoo: "RunningOdoo", postgres: PostgresServer, sample: Sample) -> Iterator[World]:
+    """A world of databases of its own with these rows in the shop, dropped afterwards."""
+    token = secrets.token_hex(4)
+    shop, warehouse = f"shop_{token}", f"warehouse_{token}"
+    write_sample(ensure_database(postgres, shop), sample)
+    database = odoo.fresh_database()
+    try:
+        with open_world(database, postgres, shop, warehouse) as world:
+            yield world
+    finally:
+        for name in (shop, warehouse):
             drop_database(postgres, name)
         odoo.drop_database(database.db)
