@@ -29,9 +29,9 @@ def conflicts(context: typer.Context, odoo: Odoo = None, json: Json = False) -> 
     columns = ["id", "entity", "key", "field", "base", "ours", "theirs", "at"]
     display.table(
         "Conflicts",
-        ["number", "entity", "key", "field", "agreed before", "shop", "UniERP", "since (UTC)"],
+        ["id", "entity", "key", "field", "agreed before", "shop", "UniERP", "since (UTC)"],
         rows.select(columns).rows(),
-        caption=f"{counted(rows.height, 'conflict')}; `unierp conflicts resolve NUMBER --take ours|theirs|VALUE`",
+        caption=f"{counted(rows.height, 'conflict')}; `unierp conflicts resolve ID --take ours|theirs|VALUE`",
     )
 
 
@@ -40,6 +40,7 @@ def resolve(
     number: Annotated[int, typer.Argument(help="Number of the conflict, as `unierp conflicts` shows it.")],
     take: Annotated[str, typer.Option(help="`ours` (the shop's value), `theirs` (UniERP's), or a value for both.")],
     odoo: Odoo = None,
+    json: Json = False,
 ) -> None:
     """Decide a conflict; the next sync writes it."""
     from unierp_assets import display
@@ -53,7 +54,10 @@ def resolve(
             decide(systems.warehouse, number, take, whoami())
         except CannotResolve as error:
             fail(str(error))
-    display.out.print(f"Conflict {number} is decided; the next `unierp sync` writes it.")
+    if json:
+        display.print_json({"id": number, "take": take})
+    else:
+        display.out.print(f"Conflict {number} is decided; the next `unierp sync` writes it.")
 
 
 @letters_app.callback()

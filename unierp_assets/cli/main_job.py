@@ -117,9 +117,10 @@ def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
             for (entity, key, action, target), f in shown
         ],
         caption=counted(len(grouped), "record")
-        + (f", the first {len(shown)} shown" if len(grouped) > len(shown) else "")
-        + f"; `unierp sync --approve {pipeline.context.run_id}` writes exactly this",
+        + (f", the first {len(shown)} shown" if len(grouped) > len(shown) else ""),
     )
+    if grouped:
+        display.out.print(f"To write exactly this: unierp sync --approve {pipeline.context.run_id}", soft_wrap=True)
 
 
 @app.command()

@@ -88,7 +88,7 @@ CUSTOMERS = Entity(
         Field(
             "phone",
             Kind.TEXT,
-            "Phone number in E.164.",
+            "Phone number, in E.164 where it is an international one.",
             odoo="phone",
             personal=True,
             flows_to=BOTH,

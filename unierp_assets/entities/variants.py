@@ -16,10 +16,13 @@ def bare_barcode(text: pl.Expr) -> pl.Expr:
 def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """One row per variant, with its configuration."""
     values = inputs["variant_values"].group_by(KEY).agg(attribute_values=joined(pl.col("attribute_value_id")))
+    # UniERP archives a product together with its variants: on sale is what is on sale on both levels.
+    offered = inputs["products"].select(KEY, offered=pl.col("active").fill_null(True))
     barcode = bare_barcode(cleaned("barcode"))
     return (
         inputs["variants"]
         .join(values, on=KEY, how="left")
+        .join(offered, on=KEY, how="left")
         .select(
             KEY,
             product=pl.col("product_id").cast(pl.String),
@@ -30,7 +33,7 @@ def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             weight=pl.col("weight_kg"),
             cost=pl.col("cost_amount"),
             cost_currency=pl.col("cost_currency"),
-            active=pl.col("active").fill_null(True),
+            active=pl.col("active").fill_null(True) & pl.col("offered").fill_null(True),
         )
     )
 
@@ -40,7 +43,11 @@ VARIANTS = Entity(
     domain="products",
     description="Variants of products: what is stocked, priced and sold.",
     model="product.product",
-    inputs=(Input("variants", "id"), Input("variant_values", "variant_id")),
+    inputs=(
+        Input("variants", "id"),
+        Input("variant_values", "variant_id"),
+        Input("products", "id", via=("variants", "id", "product_id")),
+    ),
     fields=(
         Field("product", Kind.REFERENCE, "Key of the product.", role=Role.INITIAL, target="products"),
         Field(
@@ -94,7 +101,7 @@ VARIANTS = Entity(
         Field(
             "active",
             Kind.BOOLEAN,
-            "Whether it is on sale.",
+            "Whether it and its product are on sale.",
             odoo="active",
             owner=System.UNIERP,
             flows_to=BOTH,

@@ -27,8 +27,18 @@ from unierp_assets.sync.preflight import preflight
 from unierp_assets.sync.pull import pull, pull_bindings, pull_progress, pull_stock
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
-from unierp_assets.sync.state import FAILED, SUCCEEDED, any_of, begin_run, bound_ids, bury_the_dead, end_run
-from unierp_assets.warehouse.tables import ACCEPTED, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
+from unierp_assets.sync.state import (
+    FAILED,
+    HELD,
+    SUCCEEDED,
+    UNDONE,
+    any_of,
+    begin_run,
+    bound_ids,
+    bury_the_dead,
+    end_run,
+)
+from unierp_assets.warehouse.tables import ACCEPTED, PENDING, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
 
 LOCK = "sync"
 PREVIEW = "plan"
@@ -169,11 +179,15 @@ def edit_parts(context: SyncContext, parent: Entity, part: Entity) -> Applied:
 
 
 def refresh_storefront(context: SyncContext, entity: Entity) -> None:
-    """Reads back what was written to the storefront, so that it is known there and counts as validated."""
-    for table in tables_of((entity,)):
+    """Reads back what was written to the storefront: it is known then, and counts as validated wherever it is used."""
+    touched = set(tables_of((entity,)))
+    for table in touched:
         extract(context, table)
-    stage(context, entity)
-    gate(context, entity)
+    users = {each.name for each in ENTITIES.values() if touched & set(tables_of((each,)))}
+    for name in GATE_ORDER:
+        if name in users:
+            stage(context, ENTITIES[name])
+            gate(context, ENTITIES[name])
 
 
 # The whole
@@ -209,11 +223,12 @@ class Pipeline:
         next sync. Raises the error of the system that failed; what was done until then is kept, and the next run goes
         on.
         """
-        with self.recorded("sync"), self.context.warehouse.lock(LOCK):
+        with self.context.warehouse.lock(LOCK), self.recorded("sync"):
             bury_the_dead(self.context.warehouse, self.context.run_id)
+            before = self._approved(approved) if approved else None
             self.take_in()
-            if approved:
-                self._insist_on(approved)
+            if approved and before is not None:
+                self._insist_on(approved, before)
             for entity in self.entities:
                 self._load(entity)
             if any(counts.created or counts.updated for counts in self.summary.entities.values()):
@@ -231,7 +246,7 @@ class Pipeline:
         """Everything a sync would write now, as rows of :data:`~unierp_assets.sync.plan.CHANGES`; writes nothing
         outside the warehouse."""
         parts = [pl.DataFrame(schema=CHANGES)]
-        with self.recorded(PREVIEW), self.context.warehouse.lock(LOCK):
+        with self.context.warehouse.lock(LOCK), self.recorded(PREVIEW):
             self.take_in()
             for changes in self._changes():
                 with self.context.warehouse.transaction() as tx:
@@ -251,8 +266,8 @@ class Pipeline:
                 planned.setdefault(entity.name, set()).update(step.creates[KEY].to_list())
                 yield step.changes()
 
-    def _insist_on(self, approved: str) -> None:
-        """Raises :class:`PlanChanged` unless exactly the approved plan would be carried out now."""
+    def _approved(self, approved: str) -> pl.DataFrame:
+        """The changes of an approved plan."""
         with self.context.warehouse.transaction() as tx:
             kind = tx.read(sa.select(RUNS.c.kind).where(RUNS.c.run_id == approved))
             before = tx.read(
@@ -260,6 +275,10 @@ class Pipeline:
             )
         if kind.is_empty() or kind.item() != PREVIEW:
             raise PlanChanged(f"There is no plan {approved}; `unierp plan` makes one and tells its id.")
+        return before
+
+    def _insist_on(self, approved: str, before: pl.DataFrame) -> None:
+        """Raises :class:`PlanChanged` unless exactly the approved plan would be carried out now."""
         now = pl.concat([pl.DataFrame(schema=CHANGES), *self._changes()])
         gone = before.join(now, on=list(CHANGES), how="anti", nulls_equal=True)
         new = now.join(before, on=list(CHANGES), how="anti", nulls_equal=True)
@@ -272,8 +291,8 @@ class Pipeline:
                 *(f"{_change(row)} was not approved" for row in new.head(5).iter_rows(named=True)),
             ]
             raise PlanChanged(
-                f"Nothing was written: since the plan {approved} was made, {gone.height + new.height} of its changes "
-                f"are different ({'; '.join(told)}). Look at a new `unierp plan`."
+                f"Nothing was written: the plan {approved} is not what would be written now ({'; '.join(told)}). It "
+                "may have been carried out already. Look at a new `unierp plan`."
             )
 
     @contextmanager
@@ -351,6 +370,10 @@ class Pipeline:
                 by_status = dict(
                     tx.read(sa.select(staged.c._status, sa.func.count()).group_by(staged.c._status)).iter_rows()
                 )
+                waiting = sa.select(sa.func.count()).where(
+                    PENDING.c.entity == entity.name, PENDING.c.state.in_([HELD, UNDONE])
+                )
+                counts.held = tx.read(waiting).item()
                 counts.quarantined = by_status.get(QUARANTINED, 0)
                 busy = counts.created + counts.updated + counts.held + counts.failed
                 counts.unchanged = max(by_status.get(ACCEPTED, 0) - busy, 0)

@@ -76,7 +76,8 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
         inputs[source.table] = tx.read(statement)
     schema = entity.schema()
     now = datetime.now(UTC)
-    rows = entity.stage(inputs).select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    staged = entity.stage(inputs)
+    rows = staged.select(_typed(name, staged.schema[name], dtype) for name, dtype in schema.items())
     changed_at = (
         pl.concat([frame.select(KEY, pl.col(UPDATED_AT).alias(CHANGED_AT)) for frame in inputs.values()])
         .group_by(KEY)
@@ -90,3 +91,11 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
     changed = tx.upsert(STAGING[entity.name], rows.with_columns(_status=pl.lit(NEW), **stamps))
     gone = pl.DataFrame({KEY: keys}).join(rows, on=KEY, how="anti").with_columns(_status=pl.lit(WITHDRAWN), **stamps)
     return changed + tx.update_rows(STAGING[entity.name], gone, ["_status", "_run_id"])
+
+
+def _typed(name: str, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:
+    """A column in its canonical type; amounts with more digits are rounded as money is, halves away from zero."""
+    value = pl.col(name)
+    if isinstance(wanted, pl.Decimal) and isinstance(given, pl.Decimal) and given.scale > wanted.scale:
+        value = value.round(wanted.scale, mode="half_away_from_zero")
+    return value.cast(wanted)

@@ -32,7 +32,7 @@ from unierp_assets.sync import ledger
 from unierp_assets.sync.codec import Codec
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import as_text, from_text
-from unierp_assets.sync.pipeline import LOCK, Pipeline
+from unierp_assets.sync.pipeline import LOCK, Pipeline, refresh_storefront
 from unierp_assets.sync.reports import rebuild_reports
 from unierp_assets.sync.reversal import credit, return_goods
 from unierp_assets.sync.state import HELD, UNDONE, any_of, bound_ids
@@ -94,9 +94,10 @@ class Undo:
         Doing it twice does nothing twice. Raises :class:`NothingToUndo`, and the error of a system that failed.
         """
         pipeline = Pipeline(self.context)
-        with pipeline.recorded("undo"), self.context.warehouse.lock(LOCK):
+        with self.context.warehouse.lock(LOCK), pipeline.recorded("undo"):
+            entries = _entries(self.context, self.run_id)
             pipeline.take_in()
-            report = _undo(self.context, self.run_id)
+            report = _undo(self.context, self.run_id, entries)
             pipeline.read_back()
             rebuild_reports(self.context.warehouse, self.context.run_id)
         return report
@@ -108,11 +109,15 @@ class Undo:
             return tx.execute(undone.values(state=HELD, reason="released: the next sync does it again"))
 
 
-def _undo(context: SyncContext, run_id: str) -> pl.DataFrame:
+def _entries(context: SyncContext, run_id: str) -> pl.DataFrame:
     entries = context.warehouse.read(sa.select(LEDGER).where(LEDGER.c.run_id == run_id).order_by(LEDGER.c.id))
     if entries.is_empty():
         raise NothingToUndo(f"The ledger has no entry of a run {run_id}; `unierp status` lists the runs.")
-    found: list[_Undone] = []
+    return entries
+
+
+def _undo(context: SyncContext, run_id: str, entries: pl.DataFrame) -> pl.DataFrame:
+    found: dict[str, list[_Undone]] = {}
     for entity in reversed(ENTITIES.values()):
         mine = entries.filter(entity=entity.name)
         context.on_step("undo", entity.name)
@@ -126,9 +131,15 @@ def _undo(context: SyncContext, run_id: str) -> pl.DataFrame:
             )
             for row in mine.filter(~pl.col("action").is_in(["create", "update"])).iter_rows(named=True)
         )
-        _remember(context, entity, run_id, undone)
-        found += undone
-    return pl.DataFrame([_row(each) for each in found], schema=REPORT, orient="row")
+        found[entity.name] = undone
+    for name, undone in found.items():
+        # What was written to the shop comes back as a change, which must not pass for one of the shop's own.
+        if any(each.done and each.system == System.STOREFRONT.value for each in undone):
+            refresh_storefront(context, ENTITIES[name])
+    for name, undone in found.items():
+        _remember(context, ENTITIES[name], run_id, undone)
+    rows = [_row(each) for undone in found.values() for each in undone]
+    return pl.DataFrame(rows, schema=REPORT, orient="row")
 
 
 def _row(each: _Undone) -> tuple[str | None, ...]:
@@ -139,28 +150,46 @@ def _row(each: _Undone) -> tuple[str | None, ...]:
 
 
 def _restore(context: SyncContext, entity: Entity, changed: pl.DataFrame) -> Iterable[_Undone]:
+    to_shop: dict[str, dict[str, str | None]] = {}
     for (system, name), rows in changed.group_by("system", "field", maintain_order=True):
-        field = entity[str(name)]
+        field, target = entity[str(name)], System(str(system))
         # A field that the run wrote more than once had its former value before the first time.
         spans = rows.group_by(KEY, maintain_order=True).agg(pl.col("before").first(), pl.col("after").last())
-        now = _standing(context, entity, field, System(str(system)), spans[KEY].to_list())
-        spans = spans.join(now, on=KEY, how="left")
+        refusal = _not_restored(entity, field)
+        if refusal:
+            yield from (_Undone(entity.name, key, field.name, target.value, KEPT, refusal) for key in spans[KEY])
+            continue
+        spans = spans.join(_standing(context, entity, field, target, spans[KEY].to_list()), on=KEY, how="left")
         untouched = pl.col("now").eq_missing(pl.col("after"))
         already = pl.col("now").eq_missing(pl.col("before"))
         for row in spans.filter(already).iter_rows(named=True):
             detail = "it had its former value already"
-            yield _Undone(entity.name, row[KEY], field.name, str(system), RESTORED, detail, row["before"])
+            yield _Undone(entity.name, row[KEY], field.name, target.value, RESTORED, detail, row["before"])
         for row in spans.filter(~untouched & ~already).iter_rows(named=True):
             detail = f"it was changed since, to {row['now']}"
-            yield _Undone(entity.name, row[KEY], field.name, str(system), KEPT, detail)
+            yield _Undone(entity.name, row[KEY], field.name, target.value, KEPT, detail)
         todo = spans.filter(untouched & ~already)
-        if todo.height:
-            write = _write_unierp if System(str(system)) is System.UNIERP else _write_storefront
-            errors = write(context, entity, field, todo)
-            for key in todo[KEY].to_list():
-                outcome = FAILED if key in errors else RESTORED
-                former = todo.filter(pl.col(KEY) == key)["before"].item()
-                yield _Undone(entity.name, key, field.name, str(system), outcome, errors.get(key), former)
+        if target is System.STOREFRONT:
+            for row in todo.iter_rows(named=True):
+                to_shop.setdefault(row[KEY], {})[field.name] = row["before"]
+        elif todo.height:
+            errors = _write_unierp(context, entity, field, todo)
+            for row in todo.iter_rows(named=True):
+                outcome = FAILED if row[KEY] in errors else RESTORED
+                detail_or_none = errors.get(row[KEY])
+                yield _Undone(entity.name, row[KEY], field.name, target.value, outcome, detail_or_none, row["before"])
+    yield from _write_storefront(context, entity, to_shop)
+
+
+def _not_restored(entity: Entity, field: Field) -> str | None:
+    """Why a change of this field is not taken back by writing its former value; None where it is."""
+    if System.UNIERP not in field.flows_to:
+        return "it follows from what stands in UniERP"
+    if field.name == "state":
+        return f"the step of the document stays: take it back in UniERP, with its counter-document ({entity.model})"
+    if field.kind is Kind.REFERENCES and field.column:
+        return "sets are not restored: change them on either side"
+    return None
 
 
 def _standing(context: SyncContext, entity: Entity, field: Field, system: System, keys: list[str]) -> pl.DataFrame:
@@ -196,13 +225,24 @@ def _write_unierp(context: SyncContext, entity: Entity, field: Field, rows: pl.D
     return errors
 
 
-def _write_storefront(context: SyncContext, entity: Entity, field: Field, rows: pl.DataFrame) -> dict[str, str]:
-    if field.kind is Kind.REFERENCES:
-        return dict.fromkeys(rows[KEY].to_list(), "sets of the shop are not restored: change them in the shop")
-    late = write_values(
-        context, entity, [field], rows.select(KEY, from_text(field, pl.col("before")).alias(field.name))
-    )
-    return dict.fromkeys(late, "the shop changed the row meanwhile")
+def _write_storefront(
+    context: SyncContext, entity: Entity, wanted: Mapping[str, Mapping[str, str | None]]
+) -> Iterable[_Undone]:
+    """All fields of a row at once: the first write would make the row another than was read."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for key, values in wanted.items():
+        alike.setdefault(tuple(values), []).append(key)
+    for names, keys in alike.items():
+        fields = [entity[name] for name in names]
+        texts = pl.DataFrame(
+            [(key, *wanted[key].values()) for key in keys], schema=dict.fromkeys([KEY, *names], pl.String), orient="row"
+        )
+        rows = texts.select(KEY, *(from_text(field, pl.col(field.name)).alias(field.name) for field in fields))
+        late = write_values(context, entity, fields, rows)
+        for key in keys:
+            outcome, detail = (FAILED, "the shop changed the row meanwhile") if key in late else (RESTORED, None)
+            for name in names:
+                yield _Undone(entity.name, key, name, System.STOREFRONT.value, outcome, detail, wanted[key][name])
 
 
 # Records
@@ -323,7 +363,7 @@ _WAYS: dict[str, Callable[[SyncContext, Entity, Mapping[str, int]], list[_Undone
 
 
 def _agree_on_the_former(tx: Transaction, entity: Entity, done: Iterable[_Undone]) -> None:
-    """Has the base say what stands in UniERP now, so that doing it again is a change of the shop alone."""
+    """Has the base say what was before, so that doing it again is a change of one side alone."""
     base = BASE[entity.name]
     gone = [each.key for each in done if each.outcome == DELETED]
     tx.delete(base, pl.DataFrame({KEY: gone}, schema={KEY: pl.String}))
@@ -331,7 +371,7 @@ def _agree_on_the_former(tx: Transaction, entity: Entity, done: Iterable[_Undone
     if asleep:
         tx.update_rows(base, pl.DataFrame({KEY: asleep}).with_columns(active=pl.lit(False)), ["active"])
     for each in done:
-        if each.outcome == RESTORED and each.field and each.system == System.UNIERP.value:
+        if each.outcome == RESTORED and each.field:
             text = pl.DataFrame({KEY: [each.key], "text": [each.former]}, schema={KEY: pl.String, "text": pl.String})
             row = text.select(KEY, from_text(entity[each.field], pl.col("text")).alias(each.field))
             tx.update_rows(base, row, [each.field])
