@@ -79,8 +79,10 @@ def staged() -> dict[str, pl.DataFrame]:
             rows = tables[source.table]
             if source.via:
                 other, here, there = source.via
-                rows = rows.join(tables[other].select(pl.col(there).alias(here), source.key), on=here)
-            inputs[source.table] = rows.with_columns(pl.col(source.key).cast(pl.String).alias(KEY))
+                keys = tables[other].select(pl.col(there).alias("there"), pl.col(source.key).cast(pl.String).alias(KEY))
+                inputs[source.table] = rows.join(keys, left_on=here, right_on="there")
+            else:
+                inputs[source.table] = rows.with_columns(pl.col(source.key).cast(pl.String).alias(KEY))
         frames[entity.name] = entity.stage(inputs)
     return frames
 
