@@ -56,7 +56,7 @@ ui: $(STAMP) ## Open Dagster on the running lab
 
 .PHONY: test
 test: lint ## Check the code, then run every test: units, warehouse, Odoo 19 and 14
-	@$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --cov=unierp_assets.sync --cov=unierp_assets.odoo --cov=unierp_assets.entities \
+	@$(BIN)/pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --chaos-seed $(or $(SEED),1) --cov=unierp_assets.sync --cov=unierp_assets.odoo --cov=unierp_assets.entities \
 	  --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
 # How often a sync is killed, how many calls go over a faulty network, and what makes all of it happen again.

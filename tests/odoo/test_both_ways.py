@@ -4,6 +4,7 @@ The tests of this module share one world for each Odoo version. The morning is o
 happens at once, one sync brings the sides together, and each test looks at the outcome of some kinds of changes.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -105,6 +106,7 @@ def day(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[Day]:
         cast = cast_the_day(world)
         in_odoo_first(world, cast)
         in_the_shop(world, cast)
+        time.sleep(2)  # Odoo tells whole seconds: what is later has to be so by more than one
         in_odoo_later(world, cast)
         yield Day(world, world.sync(), cast)
 

@@ -201,7 +201,8 @@ def test_paid_orders_are_taken_back_whole_and_only_once(shop: Shop) -> None:
     credits = read(
         shop.session, "account.move", ids_of(steps[1]), ["state", "date", "invoice_date", "ref", "reversed_entry_id"]
     )
-    assert [row["reversed_entry_id"][0] for row in credits.values()] == sale.invoices
+    # two connections made them: which came first is chance
+    assert sorted(row["reversed_entry_id"][0] for row in credits.values()) == sorted(sale.invoices)
     assert {(row["state"], row["date"], row["invoice_date"], row["ref"]) for row in credits.values()} == {
         ("posted", "2024-04-09", "2024-04-09", "taken back")
     }
