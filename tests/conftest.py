@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -78,16 +79,36 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out, and leave out the versions not chosen."""
+    """Mark what needs Odoo, so that ``-m "not odoo"`` leaves it out; leave out the versions not chosen, and, unless any
+    were, the older ones where what is tested does not depend on the version."""
+    left_out: list[pytest.Item] = []
     for item in items:
         if "odoo_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.odoo)
             version = item.callspec.params["odoo_server"]  # type: ignore[attr-defined]
             if version not in _versions(config):
                 item.add_marker(pytest.mark.skip(reason=f"--odoo leaves out {version}"))
+            elif not config.getoption("--odoo") and version != VERSIONS[0] and item.get_closest_marker("newest"):
+                left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     # The longest first: where the files are shared among processes, the others fill the gaps.
     items.sort(key=lambda item: item.get_closest_marker("odoo") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Parallel processes share the work by file; the disturbances stay together, because what they copy takes long to
+    make."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/chaos" if nodeid.startswith("tests/chaos/") else super()._split_scope(nodeid)
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -11,7 +11,6 @@ from fingerprint import fingerprint
 from origin import Origin, Undisturbed, make_origin
 from victims import Victim
 
-from unierp_assets.lab.odoo import VERSIONS
 from unierp_assets.lab.postgres import PostgresServer
 
 if TYPE_CHECKING:
@@ -23,21 +22,14 @@ LONG = {"kill", "loss"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One version of Odoo is enough here, the newest, unless others were asked for; the long form only on demand."""
-
-    def is_wanted(item: pytest.Item) -> bool:
-        if not config.getoption("--chaos-kills") and LONG & set(getattr(item, "fixturenames", ())):
-            return False
-        return bool(config.getoption("--odoo")) or _version(item) in (None, VERSIONS[0])
-
-    left_out = [item for item in items if HERE in item.path.parents and not is_wanted(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
-
-
-def _version(item: pytest.Item) -> str | None:
-    call = getattr(item, "callspec", None)
-    return call.params.get("odoo_server") if call else None
+    """The long form only on demand; one version of Odoo is enough."""
+    ours = [item for item in items if HERE in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.newest)
+    if not config.getoption("--chaos-kills"):
+        left_out = [item for item in ours if LONG & set(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

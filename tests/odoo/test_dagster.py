@@ -15,13 +15,13 @@ from world import World, make_world
 
 from unierp_assets.assets import steps
 from unierp_assets.assets.jobs import SYNC_ALL
-from unierp_assets.assets.keys import BINDINGS, Layer, key
+from unierp_assets.assets.keys import BINDINGS, PLAN, Layer, key
 from unierp_assets.definitions import build_defs
 from unierp_assets.entities import ENTITIES
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.resources import StorefrontResource, UniErpResource, WarehouseResource
 from unierp_assets.sync.extract import extract
-from unierp_assets.sync.pipeline import LOCK
+from unierp_assets.sync.pipeline import LOCK, Pipeline
 from unierp_assets.sync.stage import stage
 from unierp_assets.warehouse.tables import STAGING
 
@@ -238,6 +238,27 @@ def test_the_job_of_a_domain_touches_its_own_entities_only(world: World, first: 
     _, summary = recorded(world, run)
     assert set(summary["entities"]) == {"customer_groups", "customers", "addresses"}
     assert summary["odoo_writes"] == 0
+
+
+def test_a_plan_shows_what_would_be_written_and_can_be_approved(world: World, first: dg.ExecuteInProcessResult) -> None:
+    ((price,),) = world.warehouse_rows(
+        "SELECT min(s.key) FROM staging.prices s JOIN sync.bindings b ON b.entity = 'prices' AND b.key = s.key "
+        "WHERE s._status = 'accepted'"
+    )
+    world.shop("UPDATE prices SET amount = amount + 1, updated_at = now() WHERE id = %s", int(price))
+    run = definitions(world).resolve_job_def("plan").execute_in_process(raise_on_error=False)
+    assert failures(run) == {}
+    told = metadata_of(run, PLAN)
+    assert told["dagster/row_count"] == 1
+    (shown,) = told["examples"].records
+    assert shown.data == {
+        "entity": "prices", "key": price, "field": "amount", "action": "update", "target": "unierp"
+    }  # fmt: skip
+    assert world.preview().height == 1, "a plan writes nothing"
+    summary = Pipeline(world.context()).sync(told["plan_id"])
+    assert (summary.entities["prices"].updated, summary.odoo_writes) == (1, 1)
+    assert definitions(world).resolve_job_def("plan").execute_in_process().success
+    assert world.preview().is_empty()
 
 
 def test_a_step_waits_for_a_sync_from_the_command_line(world: World, first: dg.ExecuteInProcessResult) -> None:

@@ -134,6 +134,7 @@ def test_whole_orders_are_worked_once_however_often_it_is_said(shop: Shop) -> No
     assert not any(outcome.error for step in again for outcome in step)
 
 
+@pytest.mark.newest
 def test_lost_answers_at_every_step_do_nothing_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [
         "sale.order.action_confirm",
@@ -156,6 +157,7 @@ def test_lost_answers_at_every_step_do_nothing_twice(shop: Shop, monkeypatch: py
     assert_whole(shop, orders, "lost")
 
 
+@pytest.mark.newest
 def test_one_bad_document_does_not_stop_the_others(shop: Shop) -> None:
     orders = [*shop.orders(5, "good"), NOWHERE]
     for step in whole_lives(shop, orders, "good"):
@@ -375,6 +377,7 @@ def test_stock_is_set_to_what_was_counted_and_only_where_it_differs(shop: Shop) 
     assert list(stock_levels(shop.session, changed_since=datetime.now(UTC) + timedelta(days=1))) == []
 
 
+@pytest.mark.newest
 def test_a_count_whose_answer_was_lost_is_not_added_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     variant = shop.variants[5]
     quants = shop.session.features.way("set_stock") == "quants"

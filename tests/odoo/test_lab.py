@@ -92,6 +92,7 @@ def test_a_fresh_database_is_apart_from_the_others(odoo_server: "RunningOdoo", o
     assert _log_in(odoo_database.url, odoo_database.db, odoo_database.login, odoo_database.password) == 2
 
 
+@pytest.mark.newest
 def test_an_outage_ends_at_the_same_address(odoo_server: "RunningOdoo") -> None:
     address = odoo_server.url
     odoo_server.stop()
@@ -113,6 +114,7 @@ def lab(odoo_server: "RunningOdoo", services_folder: Path) -> "Iterator[Lab]":
     assert not made.folder.exists()
 
 
+@pytest.mark.newest
 def test_up_twice_starts_nothing_new_and_down_stops_exactly_what_up_started(
     odoo_server: "RunningOdoo", lab: Lab
 ) -> None:
@@ -132,6 +134,7 @@ def test_up_twice_starts_nothing_new_and_down_stops_exactly_what_up_started(
     assert answers(odoo_server.url), "another lab's server was stopped"
 
 
+@pytest.mark.newest
 def test_a_half_dead_lab_is_healed_and_keeps_its_data(odoo_server: "RunningOdoo", lab: Lab) -> None:
     version = odoo_server.version
     first = lab.up(version)

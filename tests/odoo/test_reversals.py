@@ -231,6 +231,7 @@ def test_paid_orders_are_taken_back_whole_and_only_once(shop: Shop) -> None:
     assert shop.session.counters.writes == writes
 
 
+@pytest.mark.newest
 def test_lost_answers_at_every_step_undo_nothing_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     features = shop.session.features
     steps = [
@@ -266,6 +267,7 @@ def test_lost_answers_at_every_step_undo_nothing_twice(shop: Shop, monkeypatch: 
     assert shop.session.call("account.move", "search_count", notes) == 4
 
 
+@pytest.mark.newest
 def test_one_bad_document_does_not_stop_the_others(shop: Shop) -> None:
     sale = sold(shop, "good", 2)
     good = (sale.returns, sale.credits)
@@ -362,6 +364,7 @@ def test_what_a_person_has_returned_is_not_returned_again(shop: Shop) -> None:
         return_deliveries(shop.session, shop.namespace, [returns[0], Return("other", some, BACK)])
 
 
+@pytest.mark.newest
 def test_a_return_that_was_made_but_not_yet_marked_is_gone_on_with(shop: Shop) -> None:
     stock = goods(shop)
     (order,) = shop.orders(1, "unmarked")
@@ -626,6 +629,7 @@ def test_open_transfers_follow_the_lines_of_an_edited_order(shop: Shop) -> None:
     assert [row["qty_delivered"] for row in delivered.values()] == [1, 0, 1, 0]
 
 
+@pytest.mark.newest
 def test_twenty_edited_orders_are_followed_though_answers_are_lost(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = shop.orders(20, "many")
     confirm_orders(shop.session, orders)
@@ -642,6 +646,7 @@ def test_twenty_edited_orders_are_followed_though_answers_are_lost(shop: Shop, m
     assert sum(reserved(shop).values()) == 30  # three pieces for each second order
 
 
+@pytest.mark.newest
 def test_a_quantity_in_dozens_is_followed_in_pieces(shop: Shop) -> None:
     (dozen,) = shop.session.call(
         "ir.model.data", "search_read", [["module", "=", "uom"], ["name", "=", "product_uom_dozen"]], ["res_id"]
@@ -657,6 +662,7 @@ def test_a_quantity_in_dozens_is_followed_in_pieces(shop: Shop) -> None:
     assert demands(shop, orders[0]) == {line: [24]}
 
 
+@pytest.mark.newest
 def test_what_nobody_is_going_to_deliver_is_left_to_a_person(shop: Shop) -> None:
     cancelled, returned = orders = shop.orders(2, "lacking")
     confirm_orders(shop.session, orders)

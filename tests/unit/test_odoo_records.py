@@ -486,19 +486,27 @@ def test_unlink_counts_what_is_gone_already_as_done(odoo: FakeOdoo) -> None:
 # bindings
 
 
-def test_bind_makes_only_the_missing_names_and_refuses_a_taken_one(odoo: FakeOdoo) -> None:
-    odoo.on["ir.model.data", "search_read"] = external_ids({"c1": 1, "c2": 99})
+def test_bind_makes_the_missing_names_takes_over_dangling_ones_and_refuses_a_taken_one(odoo: FakeOdoo) -> None:
+    odoo.on["ir.model.data", "search_read"] = external_ids({"c1": 1, "c2": 99, "c4": 98})
+    odoo.on["ir.model.data", "search"] = lambda domain: [7]
+    odoo.on["ir.model.data", "unlink"] = lambda ids: True
     odoo.on["ir.model.data", "create"] = lambda values: list(range(len(values)))
+    odoo.on["res.partner", "search"] = lambda domain: [99]
     with odoo.session() as session:
-        outcomes = bind(session, "shop", "res.partner", {"c1": 1, "c2": 2, "c3": 3})
-    assert [(outcome.key, outcome.changed, outcome.ok) for outcome in outcomes] == [
-        ("c1", False, True),
-        ("c2", False, False),
-        ("c3", True, True),
-    ]
-    assert "shop.c2 already names res.partner 99" in str(outcomes[1].error)
+        outcomes = {
+            each.key: each for each in bind(session, "shop", "res.partner", {"c1": 1, "c2": 2, "c3": 3, "c4": 4})
+        }
+    assert {key: (outcome.changed, outcome.ok) for key, outcome in outcomes.items()} == {
+        "c1": (False, True),
+        "c2": (False, False),
+        "c3": (True, True),
+        "c4": (True, True),
+    }
+    assert "shop.c2 already names res.partner 99" in str(outcomes["c2"].error)
+    ((gone,),) = odoo.of("ir.model.data", "search")
+    assert ["name", "in", ["c4"]] in gone
     ((made,),) = odoo.of("ir.model.data", "create")
-    assert [item["name"] for item in made] == ["c3"]
+    assert sorted(item["name"] for item in made) == ["c3", "c4"]
 
 
 def test_bindings_are_read_in_pages_from_a_cursor(odoo: FakeOdoo) -> None:

@@ -124,8 +124,14 @@ def last_update(at: datetime | None = None) -> dict[str, Any]:
 
 def examples(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = (KEY,)) -> dict[str, dg.TableMetadataValue]:
     """A few rows as a table in the UI; nothing where there are none."""
+    return table("examples", rows, columns)
+
+
+def table(name: str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, dg.TableMetadataValue]:
+    """Rows as a table of this name in the UI; nothing where there are none."""
     records = [
-        dg.TableRecord({name: None if row[name] is None else str(row[name]) for name in columns}) for row in rows
+        dg.TableRecord({column: None if row[column] is None else str(row[column]) for column in columns})
+        for row in rows
     ]
-    schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in columns])
-    return {"examples": dg.MetadataValue.table(records=records, schema=schema)} if records else {}
+    schema = dg.TableSchema(columns=[dg.TableColumn(column) for column in columns])
+    return {name: dg.MetadataValue.table(records=records, schema=schema)} if records else {}

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from unierp_assets.assets.keys import BINDINGS, READ_BACK, Layer, key, writes_storefront
+from unierp_assets.assets.keys import BINDINGS, PLAN, READ_BACK, Layer, key, writes_storefront
 from unierp_assets.entities import DOMAINS, entities_of
 from unierp_assets.sync.pipeline import tables_of, with_requirements
 from unierp_assets.warehouse.tables import tables_of as tables_of_schema
@@ -27,7 +27,11 @@ def domain_keys(domain: str) -> list[dg.AssetKey]:
 _SELECTIONS: dict[str, tuple[str, dg.AssetSelection]] = {
     SYNC_ALL: (
         "Everything: from the shop to UniERP and back, validated and reconciled.",
-        dg.AssetSelection.all(),
+        dg.AssetSelection.all() - dg.AssetSelection.assets(PLAN),
+    ),
+    "plan": (
+        "Everything a sync would write now, in both directions; nothing is written.",
+        dg.AssetSelection.assets(PLAN),
     ),
     **{
         f"sync_{domain}": (

@@ -35,6 +35,7 @@ def key(layer: Layer, name: str) -> dg.AssetKey:
 
 BINDINGS = key(Layer.SYNC, "bindings")
 READ_BACK = key(Layer.RECONCILIATION, "read_back")
+PLAN = key(Layer.RECONCILIATION, "plan")
 
 LOADED_AFTER: dict[str, tuple[str, ...]] = {
     # An order is created together with its lines.

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 
 import dagster as dg
+import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.assets.describe import described, examples, of_table, table_facts
+from unierp_assets.assets.describe import described, examples, of_table, table, table_facts
 from unierp_assets.assets.factory import EXAMPLES, Made, op_name, report, rows_check
-from unierp_assets.assets.keys import BINDINGS, READ_BACK, Layer, key
-from unierp_assets.assets.steps import Step, entities_of_run, step
+from unierp_assets.assets.keys import BINDINGS, PLAN, READ_BACK, Layer, key
+from unierp_assets.assets.steps import Step, entities_of_run, in_plain_words, step
 from unierp_assets.entities import ENTITIES
-from unierp_assets.entities.spec import System
+from unierp_assets.entities.spec import KEY, System
 from unierp_assets.resources import EngineResource
-from unierp_assets.sync.pipeline import pull_entity
+from unierp_assets.sync.pipeline import Pipeline, new_run_id, pull_entity
+from unierp_assets.sync.plan import CHANGES
 from unierp_assets.sync.pull import pull_bindings
 from unierp_assets.sync.reports import reconciliation, reconciliation_differences
 from unierp_assets.warehouse.tables import (
@@ -21,6 +23,7 @@ from unierp_assets.warehouse.tables import (
 from unierp_assets.warehouse.tables import (
     LEDGER,
     ORDER_RECONCILIATION,
+    PLAN_CHANGES,
     RECONCILIATION_SUMMARY,
     STOCK_RECONCILIATION,
 )
@@ -69,6 +72,46 @@ def read_back(context: dg.AssetExecutionContext, engine: EngineResource) -> Iter
     yield dg.MaterializeResult(metadata=metadata)
 
 
+# The preview
+
+_SHOWN = 100
+"""How many changes of a plan are shown."""
+_PLAN = described(
+    PLAN,
+    GROUP,
+    "Everything a sync would write now, in both directions; nothing is written.",
+    ["odoo", "postgres"],
+    deps=[],
+    columns=[
+        dg.TableColumn(column.name, "text", str(column.comment))
+        for column in PLAN_CHANGES.columns
+        if column.name in CHANGES
+    ],
+)
+
+
+@dg.multi_asset(name=op_name(_PLAN), specs=[_PLAN])
+def plan(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
+    """Reads and validates both sides as a sync does. `unierp sync --approve` writes exactly what a plan showed."""
+    with in_plain_words():
+        plan_id = new_run_id()
+        pipeline = Pipeline(engine.context(plan_id, lambda phase, subject: context.log.info(f"{phase} {subject}")))
+        changes = pipeline.preview()
+    counts = changes.group_by("entity", "action", "target", maintain_order=True).agg(
+        records=pl.col(KEY).n_unique(), fields=(pl.col("field") != "").sum()
+    )
+    yield dg.MaterializeResult(
+        metadata={
+            "plan_id": plan_id,
+            "dagster/row_count": changes.height,
+            "to_approve": dg.MetadataValue.md(f"`unierp sync --approve {plan_id}`"),
+            # The values may be personal data: they stand in the warehouse.
+            **examples(changes.head(_SHOWN).to_dicts(), ("entity", KEY, "field", "action", "target")),
+            **table("counts", counts.to_dicts(), counts.columns),
+        }
+    )
+
+
 # Reports
 
 SUMMARY = key(Layer.REPORTING, RECONCILIATION_SUMMARY.name)
@@ -115,6 +158,7 @@ def _stock_agrees(work: Step) -> Iterator[dg.AssetCheckResult]:
 
 ASSETS = [
     bindings,
+    plan,
     read_back,
     report(
         GROUP,

@@ -96,5 +96,6 @@ PRICES = Entity(
     ),
     stage=stage_prices,
     withdrawal=Withdrawal.DELETE,
+    ends_with="valid_to",
     constants={"applied_on": "0_product_variant", "compute_price": "fixed"},
 )

@@ -92,5 +92,6 @@ PRODUCTS = Entity(
     ),
     stage=stage,
     withdrawal=Withdrawal.ARCHIVE,
+    ends_with="active",
     constants={"storable": True, "invoice_policy": "order"},
 )

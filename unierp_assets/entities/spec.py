@@ -150,7 +150,8 @@ class Entity:
     ``inputs`` are the storefront tables the entity is made of; a change in any of them stages the entity's row anew.
     ``model`` is the Odoo model. ``constants`` are values (or names of concepts) written on creation. ``readback`` are
     fields that only UniERP has and the reports want. ``created_with`` names the entity whose records are created
-    together with those of this one, as lines are with their order.
+    together with those of this one, as lines are with their order. ``ends_with`` names the field that ends the record
+    in the storefront when a person deletes it in UniERP: a boolean becomes false, an instant that of the deletion.
     """
 
     name: str
@@ -164,6 +165,7 @@ class Entity:
     constants: Mapping[str, object] | None = None
     readback: tuple[Field, ...] = ()
     created_with: str | None = None
+    ends_with: str | None = None
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:

@@ -110,4 +110,5 @@ VARIANTS = Entity(
     ),
     stage=stage,
     withdrawal=Withdrawal.ARCHIVE,
+    ends_with="active",
 )

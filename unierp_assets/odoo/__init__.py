@@ -8,7 +8,7 @@ Only the public names are gathered here. Nothing in this package knows about the
 """
 
 from unierp_assets.odoo import documents, values
-from unierp_assets.odoo.bindings import bind, bindings, last_binding_id, unbind
+from unierp_assets.odoo.bindings import bind, bindings, dangling, last_binding_id, unbind
 from unierp_assets.odoo.documents import (
     Credit,
     Invoice,
@@ -87,6 +87,7 @@ __all__ = [
     "confirm_orders",
     "create",
     "credit_invoices",
+    "dangling",
     "deliver",
     "documents",
     "failed",

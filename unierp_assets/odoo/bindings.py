@@ -12,6 +12,8 @@ from unierp_assets.odoo.session import OdooSession
 from unierp_assets.odoo.values import chunks
 
 MODEL = "ir.model.data"
+_AT_ONCE = 5000
+"""Ids per call."""
 
 
 def bindings(
@@ -26,7 +28,8 @@ def bindings(
     """``{name: database id}`` of a namespace (the module part of external ids), optionally of one model, only
     entries made after ``since_id`` (an ``ir.model.data`` id), or only the given names.
 
-    The records themselves may have been deleted by SQL; Odoo's own ``unlink`` removes the entries."""
+    The records themselves may be gone (:func:`dangling`); those that ``unlink`` is called for take their entries along.
+    """
     domain: list[list[object]] = [["module", "=", namespace]]
     if model is not None:
         domain.append(["model", "=", model])
@@ -47,6 +50,26 @@ def bindings(
         last = rows[-1]["id"]
 
 
+def dangling(session: OdooSession, namespace: str, names: Iterable[str], *, batch: int = 5000) -> set[str]:
+    """Those of the names whose record is gone: the database deletes what depends on a deleted record (the variants of
+    a product, the prices of a variant) without Odoo's taking notice."""
+    by_model: dict[str, dict[str, int]] = {}
+    for part in chunks(names, batch):
+        rows = session.call(
+            MODEL, "search_read", [["module", "=", namespace], ["name", "in", part]], ["name", "model", "res_id"]
+        )
+        for row in rows:
+            by_model.setdefault(row["model"], {})[row["name"]] = row["res_id"]
+    return {name for model, ids in by_model.items() for name in _without_record(session, model, ids)}
+
+
+def _without_record(session: OdooSession, model: str, ids: Mapping[str, int]) -> set[str]:
+    there: set[int] = set()
+    for part in chunks(dict.fromkeys(ids.values()), _AT_ONCE):
+        there.update(session.call(model, "search", [["id", "in", part]], context={"active_test": False}))
+    return {name for name, id_ in ids.items() if id_ not in there}
+
+
 def last_binding_id(session: OdooSession, namespace: str) -> int:
     """The cursor for ``since_id``: the highest ``ir.model.data`` id of the namespace, 0 if none."""
     ids = session.call(MODEL, "search", [["module", "=", namespace]], order="id desc", limit=1)
@@ -57,7 +80,7 @@ def bind(
     session: OdooSession, namespace: str, model: str, names: Mapping[str, int], *, batch: int = 1000
 ) -> list[Outcome[str]]:
     """Gives records external ids ``namespace.name``; idempotent. A name that already points elsewhere fails with
-    :class:`OdooValidationError`. Key: the name."""
+    :class:`OdooValidationError`, one whose record is gone is taken over. Key: the name."""
 
     def act(part: list[str]) -> list[Outcome[str]]:
         there = {
@@ -70,6 +93,11 @@ def bind(
                 order="id",
             )
         }
+        elsewhere = {name: id_ for name, (of, id_) in there.items() if of == model and id_ != names[name]}
+        lost = _without_record(session, model, elsewhere) if elsewhere else set()
+        if lost:
+            unbind(session, namespace, lost)
+            there = {name: target for name, target in there.items() if name not in lost}
         new = [name for name in part if name not in there]
         if new:
             session.step(

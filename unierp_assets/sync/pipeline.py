@@ -25,6 +25,7 @@ from unierp_assets.sync.extract import extract
 from unierp_assets.sync.plan import CHANGES, Position, candidates, plan, slices
 from unierp_assets.sync.preflight import preflight
 from unierp_assets.sync.pull import pull, pull_bindings, pull_progress, pull_stock
+from unierp_assets.sync.removal import end_removed, endings, remember_ended
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
 from unierp_assets.sync.state import (
@@ -125,6 +126,10 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
     """Plans and applies what changed of an entity, slice by slice; what it did as counts.
 
     Parts of records that are there already (lines of orders) are changed before the records go on."""
+    ended = end_removed(context, entity)
+    if ended:
+        refresh_storefront(context, entity)
+        remember_ended(context, entity, ended)
     parts = {
         part.name: edit_parts(context, entity, part) for part in ENTITIES.values() if part.created_with == entity.name
     }
@@ -139,6 +144,7 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
         with context.warehouse.transaction() as tx:
             found = candidates(tx, entity, cursor)
     total = _load_keys(context, entity, found.keys)
+    total.updated += len(ended)
     total.parts = parts
     if found.position != Position.from_text(cursor):
         with context.warehouse.transaction() as tx:
@@ -259,6 +265,7 @@ class Pipeline:
         planned: dict[str, set[str]] = {}
         for entity in self.entities:
             with self.context.warehouse.transaction() as tx:
+                yield endings(tx, entity)
                 found = candidates(tx, entity, tx.cursor(f"plan:{entity.name}"))
             for keys in slices(self.context, found.keys):
                 with self.context.warehouse.transaction() as tx:

@@ -15,7 +15,7 @@ from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, System
 from unierp_assets.sync.conflicts import decisions
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import CHANGED_AT, OURS, THEIRS, TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
-from unierp_assets.sync.state import HELD, PARKED, UNDONE, any_of, bound_ids, merged_into, pending
+from unierp_assets.sync.state import HELD, PARKED, REMOVED, UNDONE, any_of, bound_ids, merged_into, pending
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
@@ -161,7 +161,7 @@ def candidates(tx: Transaction, entity: Entity, cursor: str | None) -> Candidate
     now = Position(*tops.row(0))
     undone = sa.select(PENDING.c.key).where(
         PENDING.c.entity == entity.name,
-        PENDING.c.state == UNDONE,
+        PENDING.c.state.in_([UNDONE, REMOVED]),
         ~sa.exists().where(staging.c.key == PENDING.c.key, staging.c._seq > PENDING.c.seen_seq),
     )
     changed = sa.union(

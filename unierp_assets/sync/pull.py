@@ -13,6 +13,7 @@ from unierp_assets.entities.spec import KEY, Entity
 from unierp_assets.odoo import (
     bindings,
     changed_since,
+    dangling,
     last_binding_id,
     order_progress,
     orders_touched_since,
@@ -23,6 +24,7 @@ from unierp_assets.odoo import (
 )
 from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.removal import note_removed
 from unierp_assets.sync.state import binding_rows, bound_keys
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING
@@ -36,8 +38,8 @@ STAMPS_AT_ONCE = 10_000
 def pull_bindings(context: SyncContext) -> int:
     """Learns which records carry external ids of ours; returns how many bindings are new or gone.
 
-    A record that was deleted in UniERP has lost its external id: its binding and base are forgotten, so that it is
-    made anew as long as the storefront has it.
+    A record that was deleted in UniERP has lost its external id: its binding and base are forgotten. Its row in the
+    shop ends, or the record is made anew (:mod:`~unierp_assets.sync.removal`).
     """
     context.on_step("read", "external ids")
     context.stamps.clear()
@@ -50,27 +52,51 @@ def pull_bindings(context: SyncContext) -> int:
     if newest > seen:
         found = bindings(session, namespace, since_id=seen)
         with context.warehouse.transaction() as tx:
-            changed = _note(context, tx, found)
+            changed = _note(tx, context.run_id, found, _named(found))
             tx.set_cursor("bindings", str(newest))
             known = tx.read(sa.select(sa.func.count()).select_from(BINDINGS)).item()
     on_server = session.call("ir.model.data", "search_count", [("module", "=", namespace)])
     if on_server != known:
         found = bindings(session, namespace)
+        alive = _alive(context, found)
         with context.warehouse.transaction() as tx:
-            changed += _note(context, tx, found) + _forget_all_but(context, tx, found)
+            changed += _note(tx, context.run_id, found, alive) + _forget_all_but(context, tx, alive)
             tx.set_cursor("bindings", str(newest))
     return changed
 
 
-def _note(context: SyncContext, tx: Transaction, names: dict[str, int]) -> int:
+Bound = tuple[str, str]
+"""Entity and key of a record; the empty entity and the name where an external id stands for none of ours."""
+
+
+def _named(names: Iterable[str]) -> dict[str, Bound]:
+    """What the names stand for. A name of another form is a record somebody else named in our namespace."""
+    return {name: parse_external_name(name) or ("", name) for name in names}
+
+
+def _alive(context: SyncContext, names: Iterable[str]) -> dict[str, Bound]:
+    """What the names stand for, where a name whose record is gone stands for none of ours. Looked at is what may have
+    gone with a record that is known to be gone, and what was gone before."""
+    bound = _named(names)
+    with context.warehouse.transaction() as tx:
+        known = set(tx.read(sa.select(BINDINGS.c.entity, BINDINGS.c.key)).iter_rows())
+    lost = {entity for entity, _ in known - set(bound.values())}
+    for entity in ENTITIES.values():
+        with_it = entity.name in lost or any(field.target in lost for field in entity.references)
+        suspects = [name for name, (of, _) in bound.items() if of == entity.name and (with_it or ("", name) in known)]
+        gone = dangling(context.session, context.namespace, suspects) if suspects else set()
+        bound |= {name: ("", name) for name in gone}
+        lost |= {entity.name} if gone else set()
+    return bound
+
+
+def _note(tx: Transaction, run_id: str, names: dict[str, int], bound: dict[str, Bound]) -> int:
     by_entity: dict[str, dict[str, int]] = {}
     for name, id_ in names.items():
-        # A name of another form is a record somebody else named in our namespace: kept under the empty entity.
-        entity, key = parse_external_name(name) or ("", name)
+        entity, key = bound[name]
         by_entity.setdefault(entity, {})[key] = id_
     return sum(
-        tx.upsert(BINDINGS, binding_rows(entity, _model(entity), ids, context.run_id))
-        for entity, ids in by_entity.items()
+        tx.upsert(BINDINGS, binding_rows(entity, _model(entity), ids, run_id)) for entity, ids in by_entity.items()
     )
 
 
@@ -78,9 +104,8 @@ def _model(entity: str) -> str:
     return ENTITIES[entity].model if entity in ENTITIES else ""
 
 
-def _forget_all_but(context: SyncContext, tx: Transaction, names: dict[str, int]) -> int:
-    present = [parse_external_name(name) or ("", name) for name in names]
-    there = pl.DataFrame(present, schema={"entity": pl.String, KEY: pl.String}, orient="row")
+def _forget_all_but(context: SyncContext, tx: Transaction, bound: dict[str, Bound]) -> int:
+    there = pl.DataFrame([*bound.values()], schema={"entity": pl.String, KEY: pl.String}, orient="row")
     known = tx.read(sa.select(BINDINGS.c.entity, BINDINGS.c.key))
     gone = known.join(there, on=["entity", KEY], how="anti")
     tx.delete(BINDINGS, gone)
@@ -89,6 +114,8 @@ def _forget_all_but(context: SyncContext, tx: Transaction, names: dict[str, int]
             continue
         name = str(entity)
         keys = rows.select(KEY)
+        total = known.filter(pl.col("entity") == name).height
+        note_removed(tx, ENTITIES[name], context.run_id, keys[KEY].to_list(), total)
         tx.delete(BASE[name], keys)
         tx.update_rows(
             LANDING_UNIERP[name],

@@ -15,7 +15,7 @@ from unierp_assets.entities.spec import KEY
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import BINDINGS, MERGES, PENDING, RUNS
 
-HELD, FAILED, PARKED, UNDONE = "held", "failed", "parked", "undone"
+HELD, FAILED, PARKED, UNDONE, REMOVED = "held", "failed", "parked", "undone", "removed"
 PARKED_AFTER = 3
 """How often a record is refused before it is parked."""
 RUNNING, SUCCEEDED, DIED = "running", "succeeded", "died"

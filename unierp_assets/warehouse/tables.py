@@ -383,8 +383,9 @@ PENDING: Final = _table(
         "state",
         Text,
         "`held` (waits for something or somebody), `failed` (the server refused it; it is tried again), `parked` (it "
-        "was refused several times: a dead letter, tried again when its row changes or somebody replays it) or "
-        "`undone` (somebody undid it: it is done again when its row changes or it is released).",
+        "was refused several times: a dead letter, tried again when its row changes or somebody replays it), `undone` "
+        "(somebody undid it: it is done again when its row changes or it is released) or `removed` (somebody deleted "
+        "it in UniERP: its row in the shop is about to be ended).",
     ),
     _column("reason", Text, "Why, in words a person can act on.", personal=True),
     _required("attempts", Integer, "How often the server has refused it.", text("0")),

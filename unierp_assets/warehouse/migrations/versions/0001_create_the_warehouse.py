@@ -1566,7 +1566,7 @@ def upgrade() -> None:
     op.create_table('pending',
     sa.Column('entity', sa.Text(), autoincrement=False, nullable=False, comment='Name of the entity.'),
     sa.Column('key', sa.Text(), autoincrement=False, nullable=False, comment="Key of the entity's row."),
-    sa.Column('state', sa.Text(), nullable=False, comment='`held` (waits for something or somebody), `failed` (the server refused it; it is tried again), `parked` (it was refused several times: a dead letter, tried again when its row changes or somebody replays it) or `undone` (somebody undid it: it is done again when its row changes or it is released).'),
+    sa.Column('state', sa.Text(), nullable=False, comment='`held` (waits for something or somebody), `failed` (the server refused it; it is tried again), `parked` (it was refused several times: a dead letter, tried again when its row changes or somebody replays it), `undone` (somebody undid it: it is done again when its row changes or it is released) or `removed` (somebody deleted it in UniERP: its row in the shop is about to be ended).'),
     sa.Column('reason', sa.Text(), nullable=True, comment='Why, in words a person can act on.'),
     sa.Column('attempts', sa.Integer(), server_default=sa.text('0'), nullable=False, comment='How often the server has refused it.'),
     sa.Column('seen_seq', sa.BigInteger(), nullable=True, comment='Change number of the staged row when it was undone.'),

@@ -1,0 +1,151 @@
+"""What a person deleted in UniERP ends in the shop: a product is switched off, a price holds no longer.
+
+Which field ends a record is said by its entity (``ends_with``); a record of any other entity is made anew as long as
+the shop has it. So is one whose row the shop has changed since, and so are the records of an entity that lost most or
+all of them at once: that is a server restored or replaced, and nobody's decision.
+
+Belongs here: what is noted when a record is found to be gone, and the end of its row. Does not belong here: how it is
+found (:mod:`pull`).
+"""
+
+from datetime import UTC, datetime
+
+import polars as pl
+import sqlalchemy as sa
+
+from unierp_assets.entities.spec import KEY, Entity, Kind, System
+from unierp_assets.sync import ledger
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.merge import as_text
+from unierp_assets.sync.plan import CHANGES
+from unierp_assets.sync.state import REMOVED, UNDONE, any_of, pending
+from unierp_assets.sync.writeback import write_values
+from unierp_assets.warehouse.store import Transaction
+from unierp_assets.warehouse.tables import ACCEPTED, BASE, PENDING, PLAN_CHANGES, STAGING
+
+SOME = 20
+"""So many records may be deleted at once, however few an entity has."""
+
+_NEW, _OLD = "new", "old"
+
+
+def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], known: int) -> None:
+    """Notes of records that are gone that their rows are to end. ``known``: how many there were, with these. To be
+    called while the base still remembers what both sides had."""
+    replaced = len(keys) > max(known / 2, SOME) or len(keys) == known > 1
+    if entity.ends_with is None or replaced:
+        return
+    staged, base = STAGING[entity.name], BASE[entity.name]
+    shared = [field.name for field in entity.synced if System.STOREFRONT in field.flows_to]
+    unchanged = tx.read(
+        sa.select(staged.c.key, staged.c._seq.label("seen_seq"))
+        .join(base, base.c.key == staged.c.key)
+        .where(
+            any_of(staged.c.key, keys),
+            staged.c._status == ACCEPTED,
+            *(staged.c[name].is_not_distinct_from(base.c[name]) for name in shared),
+        )
+    )
+    tx.upsert(
+        PENDING,
+        unchanged.with_columns(
+            entity=pl.lit(entity.name),
+            state=pl.lit(REMOVED),
+            reason=pl.lit("it was deleted in UniERP: its row in the shop is ended"),
+            attempts=pl.lit(0),
+            run_id=pl.lit(run_id),
+            since=pl.lit(datetime.now(UTC).replace(microsecond=0)).dt.cast_time_unit("us"),
+        ),
+    )
+
+
+def endings(tx: Transaction, entity: Entity) -> pl.DataFrame:
+    """What ends the rows of records that were deleted in UniERP, as rows of
+    :data:`~unierp_assets.sync.plan.CHANGES`."""
+    if entity.ends_with is None:
+        return pl.DataFrame(schema=CHANGES)
+    rows, field = _to_end(tx, entity, entity.ends_with), entity[entity.ends_with]
+    return rows.filter(pl.col(_OLD).ne_missing(pl.col(_NEW))).select(
+        entity=pl.lit(entity.name),
+        key=pl.col(KEY),
+        field=pl.lit(field.name),
+        action=pl.lit("update"),
+        target=pl.lit(System.STOREFRONT.value),
+        old=as_text(field, pl.col(_OLD)),
+        new=as_text(field, pl.col(_NEW)),
+    )
+
+
+def _to_end(tx: Transaction, entity: Entity, ends_with: str) -> pl.DataFrame:
+    """The rows that are to end: columns ``key``, ``old`` and ``new``, equal where a row has ended already."""
+    field, staged = entity[ends_with], STAGING[entity.name]
+    rows = tx.read(
+        sa.select(staged.c.key, staged.c[field.name].label(_OLD), staged.c._seq, PENDING.c.seen_seq, PENDING.c.since)
+        .join(PENDING, sa.and_(PENDING.c.entity == entity.name, PENDING.c.key == staged.c.key))
+        .where(PENDING.c.state == REMOVED, staged.c._status == ACCEPTED)
+    )
+    if field.kind is Kind.TIMESTAMP:
+        over = pl.when(pl.col(_OLD) <= pl.col("since")).then(pl.col(_OLD)).otherwise(pl.col("since"))
+    else:
+        over = pl.lit(False)
+    rows = rows.with_columns(over.alias(_NEW))
+    # What the shop has changed since wins, unless the change is the ending itself: the work of a run that died.
+    return rows.filter((pl.col("_seq") <= pl.col("seen_seq")) | pl.col(_OLD).eq_missing(pl.col(_NEW))).select(
+        KEY, _OLD, _NEW
+    )
+
+
+def end_removed(context: SyncContext, entity: Entity) -> list[str]:
+    """Ends in the shop the rows of records that were deleted in UniERP; their keys. The shop has to be read again then,
+    and :func:`remember_ended` told. A row the shop has changed meanwhile is left alone, and made anew by the next run.
+    """
+    with context.warehouse.transaction() as tx:
+        if entity.ends_with is None or pending(tx, entity.name, REMOVED).is_empty():
+            return []
+        context.on_step("end", entity.name)
+        rows = _to_end(tx, entity, entity.ends_with)
+        tx.upsert(PLAN_CHANGES, endings(tx, entity).with_columns(run_id=pl.lit(context.run_id)))
+        waiting = pending(tx, entity.name, REMOVED).select(KEY, entity=pl.lit(entity.name))
+        tx.delete(PENDING, waiting.join(rows, on=KEY, how="anti"))
+    field = entity[entity.ends_with]
+    standing = rows.filter(pl.col(_OLD).ne_missing(pl.col(_NEW))).select(KEY, pl.col(_NEW).alias(field.name))
+    late = write_values(context, entity, [field], standing) if standing.height else set()
+    return [key for key in rows[KEY].to_list() if key not in late]
+
+
+def remember_ended(context: SyncContext, entity: Entity, keys: list[str]) -> None:
+    """Enters the endings in the ledger; the rows wait from now on until the shop changes them."""
+    staged = STAGING[entity.name]
+    with context.warehouse.transaction() as tx:
+        # Also what a run meant to write that died before it came here.
+        meant = tx.read(
+            sa.select(PLAN_CHANGES)
+            .join(PENDING, sa.and_(PENDING.c.entity == PLAN_CHANGES.c.entity, PENDING.c.key == PLAN_CHANGES.c.key))
+            .where(
+                PLAN_CHANGES.c.entity == entity.name,
+                any_of(PLAN_CHANGES.c.key, keys),
+                PLAN_CHANGES.c.field == entity.ends_with,
+                PLAN_CHANGES.c.target == System.STOREFRONT,
+                PENDING.c.state == REMOVED,
+            )
+        ).unique(KEY, keep="first", maintain_order=True)
+        written = meant.select(
+            KEY,
+            system="target",
+            action=pl.lit("update"),
+            field="field",
+            before="old",
+            after="new",
+            odoo_id=pl.lit(None, pl.Int64),
+        )
+        ledger.append(tx, entity.name, context.run_id, context.actor, written)
+        seen = tx.read(sa.select(staged.c.key, staged.c._seq.label("seen_seq")).where(any_of(staged.c.key, keys)))
+        tx.update_rows(
+            PENDING,
+            seen.with_columns(
+                entity=pl.lit(entity.name),
+                state=pl.lit(UNDONE),
+                reason=pl.lit("it was deleted in UniERP: it is made anew when its row changes in the shop"),
+            ),
+            ["state", "reason", "seen_seq"],
+        )
