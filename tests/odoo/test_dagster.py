@@ -256,7 +256,7 @@ def test_a_plan_shows_what_would_be_written_and_can_be_approved(world: World, fi
     }  # fmt: skip
     assert world.preview().height == 1, "a plan writes nothing"
     summary = Pipeline(world.context()).sync(told["plan_id"])
-    assert (summary.entities["prices"].updated, summary.odoo_writes) == (1, 1)
+    assert summary.entities["prices"].updated == 1
     assert definitions(world).resolve_job_def("plan").execute_in_process().success
     assert world.preview().is_empty()
 
