@@ -46,6 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=list(VERSIONS),
         help="run the tests that need Odoo with this version only (may be given more than once)",
     )
+    parser.addoption("--undo-orders", type=int, default=5, metavar="N", help="orders of the load that is undone")
     chaos = parser.getgroup("chaos", "disturbances (tests/chaos)")
     chaos.addoption("--chaos-seed", type=int, help="repeat the chances of a run; each run prints its seed")
     chaos.addoption("--chaos-kills", type=int, default=0, metavar="N", help="kill a sync at so many moments more")

@@ -19,6 +19,9 @@ from unierp_assets.sync.undo import NothingToUndo, Undo
 if TYPE_CHECKING:
     from conftest import RunningOdoo
 
+# The documents behind it are proven on both versions in test_documents.py and test_reversals.py.
+pytestmark = pytest.mark.newest
+
 PLACED = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 
 
@@ -150,7 +153,6 @@ def test_lines_are_added_changed_and_taken_off_an_open_order(world: World, till:
     assert_settled(world)
 
 
-@pytest.mark.newest
 def test_an_order_confirmed_in_the_shop_with_a_new_line_is_confirmed_with_it(world: World, till: Till) -> None:
     order = till.place(1, status="pending")
     world.sync()
@@ -164,7 +166,6 @@ def test_an_order_confirmed_in_the_shop_with_a_new_line_is_confirmed_with_it(wor
     assert_settled(world)
 
 
-@pytest.mark.newest
 def test_a_line_added_to_an_invoiced_order_is_held_with_the_reason(world: World, till: Till) -> None:
     order = till.place(2)
     till.pay(order)
@@ -201,7 +202,6 @@ def test_what_people_do_with_an_order_in_odoo_is_told_to_the_shop(world: World, 
     assert_settled(world)
 
 
-@pytest.mark.newest
 def test_an_order_cancelled_before_delivery_is_only_cancelled(world: World, till: Till) -> None:
     order = till.place(3)
     world.sync()
@@ -248,7 +248,6 @@ def test_an_order_cancelled_after_delivery_is_returned_credited_and_cancelled(wo
     assert_settled(world)
 
 
-@pytest.mark.newest
 def test_a_run_is_undone_record_by_record_and_says_what_became_of_each(world: World, till: Till) -> None:
     before = stock(world)
     ((price, amount),) = world.shop(
@@ -308,7 +307,6 @@ def assert_nothing_comes_back(world: World, customer: int) -> None:
     assert customer
 
 
-@pytest.mark.newest
 def test_what_was_undone_comes_again_when_its_row_changes_or_it_is_released(world: World) -> None:
     ((customer,),) = world.shop("SELECT id FROM customers WHERE email = 'katherine@shop.example'")
     world.shop("UPDATE customers SET last_name = 'Goble' WHERE id = %s", customer)
@@ -324,7 +322,6 @@ def test_what_was_undone_comes_again_when_its_row_changes_or_it_is_released(worl
     assert Decimal(repr(item["fixed_price"])) == amount
 
 
-@pytest.mark.newest
 def test_a_value_somebody_changed_since_is_kept_and_said(world: World) -> None:
     ((price,),) = world.warehouse_rows("SELECT min(key) FROM sync.bindings WHERE entity = 'prices'")
     world.shop("UPDATE prices SET amount = 20 WHERE id = %s", int(price))
@@ -335,7 +332,6 @@ def test_a_value_somebody_changed_since_is_kept_and_said(world: World) -> None:
     assert (row["outcome"], row["detail"]) == ("kept", "it was changed since, to 21.00")
 
 
-@pytest.mark.newest
 def test_an_unknown_run_cannot_be_undone(world: World) -> None:
     with pytest.raises(NothingToUndo, match="no entry of a run"):
         Undo(world.context(), new_run_id()).run()

@@ -105,8 +105,33 @@ class Undo:
     def release(self) -> int:
         """Lets the next sync do again what was undone of the run; returns how many records."""
         undone = sa.update(PENDING).where(PENDING.c.state == UNDONE, PENDING.c.run_id == self.run_id)
-        with self.context.warehouse.lock(LOCK), self.context.warehouse.transaction() as tx:
-            return tx.execute(undone.values(state=HELD, reason="released: the next sync does it again"))
+        with self.context.warehouse.lock(LOCK):
+            for entity in ENTITIES.values():
+                self._wake(entity)
+            with self.context.warehouse.transaction() as tx:
+                return tx.execute(undone.values(state=HELD, reason="released: the next sync does it again"))
+
+    def _wake(self, entity: Entity) -> None:
+        """Makes archived records active that have no field of the sync to do it."""
+        if "active" in BASE[entity.name].c:
+            return
+        with self.context.warehouse.transaction() as tx:
+            archived = tx.read(
+                sa.select(LEDGER.c.key)
+                .join(PENDING, sa.and_(PENDING.c.entity == LEDGER.c.entity, PENDING.c.key == LEDGER.c.key))
+                .where(
+                    LEDGER.c.entity == entity.name,
+                    LEDGER.c.action == "undo",
+                    LEDGER.c.after == ARCHIVED,
+                    PENDING.c.state == UNDONE,
+                    PENDING.c.run_id == self.run_id,
+                )
+                .distinct()
+            )
+            ids = bound_ids(tx, entity.name, archived[KEY].to_list())
+        for outcome in archive(self.context.session, entity.model, list(ids.values()), active=True):
+            if outcome.error:
+                raise outcome.error
 
 
 def _entries(context: SyncContext, run_id: str) -> pl.DataFrame:
@@ -368,7 +393,7 @@ def _agree_on_the_former(tx: Transaction, entity: Entity, done: Iterable[_Undone
     gone = [each.key for each in done if each.outcome == DELETED]
     tx.delete(base, pl.DataFrame({KEY: gone}, schema={KEY: pl.String}))
     asleep = [each.key for each in done if each.outcome == ARCHIVED]
-    if asleep:
+    if asleep and "active" in base.c:
         tx.update_rows(base, pl.DataFrame({KEY: asleep}).with_columns(active=pl.lit(False)), ["active"])
     for each in done:
         if each.outcome == RESTORED and each.field:
