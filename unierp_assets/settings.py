@@ -48,6 +48,19 @@ class Settings(BaseSettings):
     )
     breaker_seconds: float = Field(30, gt=0, description="Seconds it is left alone before one call tries it.")
 
+    executor: Literal["in_process", "multiprocess", "celery"] = Field(
+        "in_process",
+        description="Where the steps of a run are taken: in one process (`in_process`), in several of one machine "
+        "(`multiprocess`), or by the workers of several machines (`celery`).",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Address of the Redis through which workers get their work, for example `redis://:key@host/0`.",
+    )
+    worker_lost_seconds: float = Field(
+        300, gt=0, description="Seconds after which a step whose worker has vanished is given to another one."
+    )
+
     alert_urls: SecretStr | None = Field(
         None, description="Where alerts are sent: addresses of apprise, comma separated; nowhere unless set."
     )
@@ -64,6 +77,14 @@ class Settings(BaseSettings):
         14_400, gt=0, description="Seconds after which an alert that is still open is repeated."
     )
     dagster_page: str = Field("http://127.0.0.1:3000", description="Address of Dagster's page, for links in alerts.")
+
+    log_file: Path | None = Field(
+        None,
+        description="File to which everything is logged as lines of JSON, `-` for standard output; none unless set.",
+    )
+    event_log_days: int = Field(
+        90, ge=1, description="Days that Dagster's records of ended runs are kept before they are purged."
+    )
 
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."
