@@ -124,15 +124,15 @@ def _told(at: datetime | None) -> str:
 # Dagster's own records
 
 
-@dg.op
-def purge_ended_runs(context: dg.OpExecutionContext) -> None:
-    """Removes runs that ended long ago, with their events. The last materialisation of an asset is kept."""
-    days = get_settings().event_log_days
-    instance = context.instance
+def purge(instance: dg.DagsterInstance, before: datetime) -> int:
+    """Removes runs that were begun before an instant and have ended, with their events; returns how many.
+
+    A run that holds the last materialisation of an asset stays, so that no asset looks as if it had never been made.
+    """
     ended = instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
-            created_before=datetime.now(UTC) - timedelta(days=days),
+            created_before=before,
         ),
         limit=PURGED_AT_A_TIME,
         ascending=True,
@@ -142,7 +142,15 @@ def purge_ended_runs(context: dg.OpExecutionContext) -> None:
     gone = [record.dagster_run.run_id for record in ended if record.dagster_run.run_id not in kept]
     for run_id in gone:
         instance.delete_run(run_id)
-    context.log.info(f"purged {len(gone)} runs of more than {days} days ago")
+    return len(gone)
+
+
+@dg.op
+def purge_ended_runs(context: dg.OpExecutionContext) -> None:
+    """Removes runs of more days ago than the settings keep."""
+    days = get_settings().event_log_days
+    gone = purge(context.instance, datetime.now(UTC) - timedelta(days=days))
+    context.log.info(f"purged {gone} runs of more than {days} days ago")
 
 
 @dg.job(
