@@ -8,9 +8,11 @@ from typing import Any
 
 import dagster as dg
 
-from unierp_assets.assets import ALL
+from unierp_assets.assets import ALL, operations
 from unierp_assets.assets.jobs import JOBS
+from unierp_assets.logs import log_for_machines
 from unierp_assets.resources import EngineResource, StorefrontResource, UniErpResource, WarehouseResource
+from unierp_assets.resources.executors import executor
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -25,15 +27,17 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[item for item in ALL if not isinstance(item, dg.AssetChecksDefinition)],
         asset_checks=[item for item in ALL if isinstance(item, dg.AssetChecksDefinition)],
-        jobs=JOBS,
+        jobs=[*JOBS, *operations.JOBS],
+        schedules=operations.SCHEDULES,
         resources={
             "engine": EngineResource(
                 warehouse=systems["warehouse"], storefront=systems["storefront"], unierp=systems["unierp"]
             ),
             **systems,
         },
-        executor=dg.in_process_executor,
+        executor=executor(),
     )
 
 
+log_for_machines()
 defs = build_defs()

@@ -8,8 +8,10 @@ A service whose address is unset is run by the lab (:mod:`unierp_assets.lab`).
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "UNIERP_"
@@ -46,10 +48,56 @@ class Settings(BaseSettings):
     )
     breaker_seconds: float = Field(30, gt=0, description="Seconds it is left alone before one call tries it.")
 
+    executor: Literal["in_process", "multiprocess", "celery"] = Field(
+        "in_process",
+        description="Where the steps of a run are taken: in one process (`in_process`), in several of one machine "
+        "(`multiprocess`), or by the workers of several machines (`celery`).",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Address of the Redis through which workers get their work, for example `redis://:key@host/0`.",
+    )
+    worker_lost_seconds: float = Field(
+        300, gt=0, description="Seconds after which a step whose worker has vanished is given to another one."
+    )
+
+    alert_urls: SecretStr | None = Field(
+        None, description="Where alerts are sent: addresses of apprise, comma separated; nowhere unless set."
+    )
+    alert_minimum: Literal["info", "warning", "critical"] = Field(
+        "warning", description="The least severity that is sent: `info`, `warning` or `critical`."
+    )
+    alert_quiet: str | None = Field(
+        None,
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d( \S+)?$",
+        description="Time of day when only critical alerts are sent, the others afterwards in one message: "
+        "`22:00-07:00`, in UTC, or `22:00-07:00 Europe/Berlin`.",
+    )
+    alert_repeat: float = Field(
+        14_400, gt=0, description="Seconds after which an alert that is still open is repeated."
+    )
+    dagster_page: str = Field("http://127.0.0.1:3000", description="Address of Dagster's page, for links in alerts.")
+
+    log_file: Path | None = Field(
+        None,
+        description="File to which everything is logged as lines of JSON, `-` for standard output; none unless set.",
+    )
+    event_log_days: int = Field(
+        90, ge=1, description="Days that Dagster's records of ended runs are kept before they are purged."
+    )
+
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."
     )
     slice_rows: int = Field(20_000, ge=100, description="Rows worked on at a time; bounds the memory.")
+
+    @field_validator("alert_quiet")
+    @classmethod
+    def _zone_is_known(cls, value: str | None) -> str | None:
+        zone = value.partition(" ")[2] if value else ""
+        if zone and zone not in available_timezones():
+            raise ValueError(f"{zone} is no time zone")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -30,6 +30,7 @@ class Owner(StrEnum):
     BINDINGS = "team:data-engineering"
     RECONCILIATION = "team:data-engineering"
     REPORTING = "team:analytics"
+    OPERATIONS = "team:data-engineering"
 
 
 def described(

@@ -26,6 +26,7 @@ class Layer(StrEnum):
     RECONCILIATION = "reconciliation"
     STOREFRONT = "storefront"
     REPORTING = "reporting"
+    OPERATIONS = "operations"
 
 
 def key(layer: Layer, name: str) -> dg.AssetKey:
@@ -38,8 +39,8 @@ READ_BACK = key(Layer.RECONCILIATION, "read_back")
 PLAN = key(Layer.RECONCILIATION, "plan")
 
 LOADED_AFTER: dict[str, tuple[str, ...]] = {
-    # An order is created together with its lines.
-    "orders": ("variants", "taxes"),
+    # An order is created together with its lines, and reserves what is in stock when it is confirmed.
+    "orders": ("variants", "taxes", "stock_levels"),
     # The first stock is set absolutely, so nothing may have left before; shipments name the lines they contain.
     "shipments": ("order_lines", "stock_levels"),
     # What is invoiced may be what was delivered, and is converted by the rate of its day.
