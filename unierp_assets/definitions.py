@@ -11,6 +11,7 @@ import dagster as dg
 from unierp_assets.assets import ALL
 from unierp_assets.assets.jobs import JOBS
 from unierp_assets.resources import EngineResource, StorefrontResource, UniErpResource, WarehouseResource
+from unierp_assets.sensors import SENSORS
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -26,6 +27,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         assets=[item for item in ALL if not isinstance(item, dg.AssetChecksDefinition)],
         asset_checks=[item for item in ALL if isinstance(item, dg.AssetChecksDefinition)],
         jobs=JOBS,
+        sensors=SENSORS,
         resources={
             "engine": EngineResource(
                 warehouse=systems["warehouse"], storefront=systems["storefront"], unierp=systems["unierp"]

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     )
     breaker_seconds: float = Field(30, gt=0, description="Seconds it is left alone before one call tries it.")
 
+    automatic: bool = Field(
+        True, description="Whether sensors and schedules are on from the start; each can be switched in Dagster's page."
+    )
+
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."
     )

@@ -41,6 +41,12 @@ run_monitoring:
   # What a cancelled or killed run held is given back.
   free_slots_after_run_end_seconds: 60
   poll_interval_seconds: 30
+# A run that a sensor asks for begins at once, not up to five seconds later.
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 1
 concurrency:
   runs:
     max_concurrent_runs: 4
