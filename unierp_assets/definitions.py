@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from unierp_assets.assets import ALL
+from unierp_assets.assets.changes import sync_changes
 from unierp_assets.assets.jobs import JOBS
 from unierp_assets.resources import EngineResource, StorefrontResource, UniErpResource, WarehouseResource
 from unierp_assets.sensors import SENSORS
@@ -26,7 +27,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[item for item in ALL if not isinstance(item, dg.AssetChecksDefinition)],
         asset_checks=[item for item in ALL if isinstance(item, dg.AssetChecksDefinition)],
-        jobs=JOBS,
+        jobs=[*JOBS, sync_changes],
         sensors=SENSORS,
         resources={
             "engine": EngineResource(

@@ -8,8 +8,10 @@ A service whose address is unset is run by the lab (:mod:`unierp_assets.lab`).
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "UNIERP_"
@@ -49,11 +51,35 @@ class Settings(BaseSettings):
     automatic: bool = Field(
         True, description="Whether sensors and schedules are on from the start; each can be switched in Dagster's page."
     )
+    alert_urls: SecretStr | None = Field(
+        None, description="Where alerts are sent: addresses of apprise, comma separated; nowhere unless set."
+    )
+    alert_minimum: Literal["info", "warning", "critical"] = Field(
+        "warning", description="The least severity that is sent: `info`, `warning` or `critical`."
+    )
+    alert_quiet: str | None = Field(
+        None,
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d( \S+)?$",
+        description="Time of day when only critical alerts are sent, the others afterwards in one message: "
+        "`22:00-07:00`, in UTC, or `22:00-07:00 Europe/Berlin`.",
+    )
+    alert_repeat: float = Field(
+        14_400, gt=0, description="Seconds after which an alert that is still open is repeated."
+    )
+    dagster_page: str = Field("http://127.0.0.1:3000", description="Address of Dagster's page, for links in alerts.")
 
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."
     )
     slice_rows: int = Field(20_000, ge=100, description="Rows worked on at a time; bounds the memory.")
+
+    @field_validator("alert_quiet")
+    @classmethod
+    def _zone_is_known(cls, value: str | None) -> str | None:
+        zone = value.partition(" ")[2] if value else ""
+        if zone and zone not in available_timezones():
+            raise ValueError(f"{zone} is no time zone")
+        return value
 
     @model_validator(mode="before")
     @classmethod

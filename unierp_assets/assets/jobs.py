@@ -1,11 +1,9 @@
 """The jobs: a sync of everything, and one for each domain together with what it needs."""
 
-from collections.abc import Iterable
-
 import dagster as dg
 
 from unierp_assets.assets.keys import BINDINGS, READ_BACK, Layer, key, writes_storefront
-from unierp_assets.entities import DOMAINS, ENTITIES, entities_of
+from unierp_assets.entities import DOMAINS, entities_of
 from unierp_assets.sync.pipeline import tables_of, with_requirements
 from unierp_assets.warehouse.tables import tables_of as tables_of_schema
 
@@ -23,20 +21,6 @@ def domain_keys(domain: str) -> list[dg.AssetKey]:
         BINDINGS,
         READ_BACK,
         *(key(Layer.REPORTING, name) for name in tables_of_schema("reporting")),
-    ]
-
-
-def changed_keys(tables: Iterable[str], entities: Iterable[str]) -> list[dg.AssetKey]:
-    """The assets that take in changes of these tables of the shop and of these entities: no more than it needs to
-    arrive on the other side, because somebody waits for it. The reports follow by themselves."""
-    chosen = [ENTITIES[name] for name in entities]
-    layers = (Layer.STAGING, Layer.LANDING_UNIERP, Layer.UNIERP)
-    return [
-        *(key(Layer.LANDING_STOREFRONT, table) for table in tables),
-        *(key(layer, entity.name) for layer in layers for entity in chosen),
-        *(key(Layer.STOREFRONT, entity.name) for entity in chosen if writes_storefront(entity)),
-        BINDINGS,
-        READ_BACK,
     ]
 
 

@@ -12,18 +12,20 @@ twice within the second in which it is read. The nightly run compares everything
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
-from unierp_assets.entities.spec import Entity, Field
+from unierp_assets.entities.spec import Entity, Field, Kind
 from unierp_assets.odoo import bindings, documents_written_since, last_binding_id, newest_writes, values
 from unierp_assets.quality.rules import Outcome
 from unierp_assets.storefront.contract import UPDATED_AT
 from unierp_assets.storefront.source import Extent
 from unierp_assets.sync.codec import parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.pipeline import tables_of
 from unierp_assets.sync.plan import Position
 from unierp_assets.sync.pull import DOCUMENTS_SEEN, INTERNAL, NEWEST, seen_documents
 from unierp_assets.sync.state import FAILED, HELD, any_of
@@ -35,6 +37,7 @@ from unierp_assets.warehouse.tables import (
     CURSORS,
     LANDING_STOREFRONT,
     LANDING_UNIERP,
+    MERGES,
     NEW,
     PENDING,
     QUARANTINE,
@@ -65,7 +68,7 @@ def storefront_news(context: SyncContext) -> list[Change]:
     cursors = _cursors(context.warehouse, "extract:")
     since = {
         table: cursor - context.overlap if (cursor := parse_instant(cursors.get(f"extract:{table}"))) else None
-        for table in LANDING_STOREFRONT
+        for table in tables_of(tuple(ENTITIES.values()))
     }
     theirs = context.storefront.extents(since)
     ours = _landed(context.warehouse, since)
@@ -86,7 +89,7 @@ def _landed(warehouse: Warehouse, since: dict[str, datetime | None]) -> dict[str
         recent = stamp >= instant if instant else sa.true()
         parts.append(
             sa.select(
-                sa.literal(name).label("name"),
+                sa.literal(name, sa.Text).label("name"),
                 sa.func.count().label("rows"),
                 sa.func.count().filter(recent).label("recent"),
                 sa.cast(sa.func.coalesce(sa.func.sum(micros).filter(recent), 0), sa.BigInteger).label("stamps"),
@@ -195,28 +198,48 @@ def backlog(warehouse: Warehouse) -> list[Change]:
     :class:`~unierp_assets.warehouse.errors.WarehouseError`.
     """
     cursors = _cursors(warehouse, "stage:", "plan:")
+    tops = dict(warehouse.read(_tops()).iter_rows())
     counts = []
     for entity in ENTITIES.values():
         staged = int(cursors.get(f"stage:{entity.name}") or 0)
+        if any(tops[LANDING_STOREFRONT[source.table].fullname] > staged for source in entity.inputs):
+            counts += _counted(entity, _unstaged(entity, staged))
         planned = Position.from_text(cursors.get(f"plan:{entity.name}"))
-        for rows in (
-            *_unstaged(entity, staged),
-            _unjudged(entity),
-            _unplanned(entity, planned),
-            _unmerged(entity, planned),
-        ):
-            counts.append(
-                sa.select(sa.literal(entity.name).label("entity"), sa.func.count().label("rows")).select_from(
-                    rows.subquery()
-                )
-            )
+        if tops[STAGING[entity.name].fullname] > planned.staging:
+            counts += _counted(entity, [_unjudged(entity), _unplanned(entity, planned)])
+        if tops[LANDING_UNIERP[entity.name].fullname] > planned.landing:
+            counts += _counted(entity, [_unmerged(entity, planned)])
     lagging: dict[str, int] = {}
-    for name, count in warehouse.read(sa.union_all(*counts)).iter_rows():
+    for name, count in warehouse.read(sa.union_all(*counts)).iter_rows() if counts else ():
         lagging[name] = lagging.get(name, 0) + count
     return [
         Change(name, rows, f"{rows} after {cursors.get(f'stage:{name}')}, {cursors.get(f'plan:{name}')}")
         for name, rows in lagging.items()
         if rows
+    ]
+
+
+@cache
+def _tops() -> sa.CompoundSelect[Any]:
+    """The newest change number of each table; only where that has moved the rows are looked at."""
+    tables = [*LANDING_STOREFRONT.values(), *STAGING.values(), *LANDING_UNIERP.values()]
+    return sa.union_all(
+        *(
+            sa.select(
+                sa.literal(table.fullname, sa.Text).label("name"),
+                sa.func.coalesce(sa.func.max(table.c._seq), 0).label("newest"),
+            )
+            for table in tables
+        )
+    )
+
+
+def _counted(entity: Entity, found: list[sa.Select[Any]]) -> list[sa.Select[Any]]:
+    return [
+        sa.select(sa.literal(entity.name, sa.Text).label("entity"), sa.func.count().label("rows")).select_from(
+            rows.subquery()
+        )
+        for rows in found
     ]
 
 
@@ -256,7 +279,25 @@ def _unmerged(entity: Entity, position: Position) -> sa.Select[Any]:
 
 
 def _differs(rows: sa.Table, base: sa.Table, fields: Iterable[Field]) -> sa.ColumnElement[bool]:
-    return sa.or_(base.c.key.is_(None), *(rows.c[field.name].is_distinct_from(base.c[field.name]) for field in fields))
+    return sa.or_(
+        base.c.key.is_(None),
+        *(_compared(rows, field).is_distinct_from(_compared(base, field)) for field in fields),
+    )
+
+
+def _compared(table: sa.Table, field: Field) -> sa.ColumnElement[Any]:
+    """A field as the merge compares it: no number is zero, no answer is no, a duplicate is what it was merged into."""
+    value = table.c[field.name]
+    match field.kind:
+        case Kind.INTEGER | Kind.DECIMAL:
+            return sa.func.coalesce(value, 0)
+        case Kind.BOOLEAN:
+            return sa.func.coalesce(value, sa.false())
+        case Kind.REFERENCE:
+            into = sa.select(MERGES.c.into_key).where(MERGES.c.entity == field.target, MERGES.c.key == value)
+            return sa.func.coalesce(into.scalar_subquery(), value)
+        case _:
+            return value
 
 
 def unsettled(warehouse: Warehouse) -> set[str]:

@@ -350,6 +350,23 @@ BREAKERS: Final = _table(
     _column("retry_at", INSTANT, "From when one call may try it; null while it is closed."),
     _required("updated_at", INSTANT, "When this last changed.", func.now()),
 )
+ALERTS: Final = _table(
+    "sync",
+    "alerts",
+    "What people are told: alerts that are open, and those that are over until the notice of it was sent.",
+    _key("key", "What it is about; while it is open, another one of this key is the same one."),
+    _required("severity", Text, "`info`, `warning` or `critical`."),
+    _required("title", Text, "What is wrong, in a line."),
+    _required("body", Text, "What is known of it and what to do."),
+    _column("link", Text, "An address, or a path of Dagster's page."),
+    _required("raised_at", INSTANT, "When it was first raised."),
+    _column("told_at", INSTANT, "When it was last sent; null while nobody was told."),
+    _required("waiting", Boolean, "Whether it, or the notice that it is over, is still to be sent."),
+    _required("held", Boolean, "Whether a quiet period held it back: it is then sent together with others."),
+    _column("notice", Text, "What is sent when it is over; null while it is open."),
+    _required("reached", Text, "Addresses that have the present message while others have not, by a hash."),
+    _column("retry_at", INSTANT, "From when it may be sent again: it is being sent, or could not be."),
+)
 BINDINGS: Final = _table(
     "sync",
     "bindings",

@@ -1478,6 +1478,23 @@ def upgrade() -> None:
     op.create_index(op.f('ix_variants__seq'), 'variants', ['_seq'], unique=False, schema='staging')
     op.create_index(op.f('ix_variants__status'), 'variants', ['_status'], unique=False, schema='staging', postgresql_where=sa.text("_status != 'accepted'"))
     op.create_index(op.f('ix_variants_product'), 'variants', ['product'], unique=False, schema='staging')
+    op.create_table('alerts',
+    sa.Column('key', sa.Text(), autoincrement=False, nullable=False, comment='What it is about; while it is open, another one of this key is the same one.'),
+    sa.Column('severity', sa.Text(), nullable=False, comment='`info`, `warning` or `critical`.'),
+    sa.Column('title', sa.Text(), nullable=False, comment='What is wrong, in a line.'),
+    sa.Column('body', sa.Text(), nullable=False, comment='What is known of it and what to do.'),
+    sa.Column('link', sa.Text(), nullable=True, comment="An address, or a path of Dagster's page."),
+    sa.Column('raised_at', sa.DateTime(timezone=True), nullable=False, comment='When it was first raised.'),
+    sa.Column('told_at', sa.DateTime(timezone=True), nullable=True, comment='When it was last sent; null while nobody was told.'),
+    sa.Column('waiting', sa.Boolean(), nullable=False, comment='Whether it, or the notice that it is over, is still to be sent.'),
+    sa.Column('held', sa.Boolean(), nullable=False, comment='Whether a quiet period held it back: it is then sent together with others.'),
+    sa.Column('notice', sa.Text(), nullable=True, comment='What is sent when it is over; null while it is open.'),
+    sa.Column('reached', sa.Text(), nullable=False, comment='Addresses that have the present message while others have not, by a hash.'),
+    sa.Column('retry_at', sa.DateTime(timezone=True), nullable=True, comment='From when it may be sent again: it is being sent, or could not be.'),
+    sa.PrimaryKeyConstraint('key', name=op.f('alerts_pkey')),
+    schema='sync',
+    comment='What people are told: alerts that are open, and those that are over until the notice of it was sent.'
+    )
     op.create_table('bindings',
     sa.Column('entity', sa.Text(), autoincrement=False, nullable=False, comment='Name of the entity.'),
     sa.Column('key', sa.Text(), autoincrement=False, nullable=False, comment="Key of the entity's row."),
