@@ -40,7 +40,7 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-ASKED_FOR = [sync_changes, *(job for job in JOBS if job.name == SYNC_ALL)]
+_EVERYTHING = [job for job in JOBS if job.name == SYNC_ALL]
 _JOBS = {SYNC_CHANGES, *(job.name for job in JOBS)}
 
 Look = Callable[[SyncContext], tuple[Sequence[Change], Sequence[Change]]]
@@ -103,7 +103,7 @@ def _past(context: dg.SensorEvaluationContext) -> list[Past]:
 
 
 @dg.sensor(
-    jobs=ASKED_FOR,
+    jobs=[sync_changes, *_EVERYTHING],
     minimum_interval_seconds=SECONDS,
     default_status=SENSORS_AT_FIRST,
     description="Changes in the shop, mended rows of the quarantine among them, and what an interrupted run left.",
@@ -114,7 +114,7 @@ def storefront_changes(context: dg.SensorEvaluationContext, engine: EngineResour
 
 
 @dg.sensor(
-    jobs=ASKED_FOR,
+    jobs=[sync_changes, *_EVERYTHING],
     minimum_interval_seconds=SECONDS,
     default_status=SENSORS_AT_FIRST,
     description="Changes in UniERP, by people or by itself.",
