@@ -12,7 +12,7 @@ from unierp_assets.assets import ALL
 from unierp_assets.assets.changes import sync_changes
 from unierp_assets.assets.jobs import JOBS
 from unierp_assets.resources import EngineResource, StorefrontResource, UniErpResource, WarehouseResource
-from unierp_assets.sensors import SENSORS
+from unierp_assets.sensors import SCHEDULES, SENSORS
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -29,6 +29,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         asset_checks=[item for item in ALL if isinstance(item, dg.AssetChecksDefinition)],
         jobs=[*JOBS, sync_changes],
         sensors=SENSORS,
+        schedules=SCHEDULES,
         resources={
             "engine": EngineResource(
                 warehouse=systems["warehouse"], storefront=systems["storefront"], unierp=systems["unierp"]

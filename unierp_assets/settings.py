@@ -6,6 +6,7 @@ A service whose address is unset is run by the lab (:mod:`unierp_assets.lab`).
 """
 
 import os
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -67,6 +68,13 @@ class Settings(BaseSettings):
         14_400, gt=0, description="Seconds after which an alert that is still open is repeated."
     )
     dagster_page: str = Field("http://127.0.0.1:3000", description="Address of Dagster's page, for links in alerts.")
+
+    low_stock: Decimal = Field(
+        Decimal(5), ge=0, description="Below how many units of a variant, in all locations, an alert is sent; 0: never."
+    )
+    low_stock_levels: dict[str, Decimal] = Field(
+        {}, description='Other levels by SKU or name of a category, as JSON: `{"Lamps": 20, "CUP-1": 0}`.'
+    )
 
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."

@@ -14,8 +14,8 @@ import dagster as dg
 from pydantic import Field
 
 from unierp_assets.assets.describe import table_facts
-from unierp_assets.assets.factory import UNIERP_POOL, gate_checks, load_checks, written
-from unierp_assets.assets.keys import BINDINGS, Layer, gated_with, key, writes_storefront
+from unierp_assets.assets.factory import UNIERP_POOL, all_judged, gate_checks, load_checks, written
+from unierp_assets.assets.keys import BINDINGS, READ_BACK, Layer, gated_with, key, writes_storefront
 from unierp_assets.assets.steps import LOCK_SECONDS, in_plain_words
 from unierp_assets.entities import ENTITIES
 from unierp_assets.resources import EngineResource
@@ -78,6 +78,8 @@ def _told(work: SyncContext, pipeline: Pipeline) -> Iterator[Event]:
             yield _made(layer, entity.name, **done, quarantined=counts.quarantined, **written(work, entity))
             for result in load_checks(work, entity, about):
                 yield _evaluated(result)
+    yield dg.AssetMaterialization(READ_BACK)
+    yield _evaluated(all_judged(work.warehouse))
 
 
 def _made(layer: Layer, name: str, **metadata: Any) -> dg.AssetMaterialization:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from unierp_assets.assets.describe import columns_in_unierp, described, examples, of_table, table_facts
 from unierp_assets.assets.keys import (
     BINDINGS,
+    CHANGE_TAG,
     DOMAIN_OF_TABLE,
     READ_BACK,
     REPORTS_AFTER,
@@ -39,6 +40,7 @@ from unierp_assets.sync.pipeline import load_entity, pull_entity, refresh_storef
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
 from unierp_assets.sync.state import FAILED, HELD, PARKED, pending
+from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import (
     BINDINGS as BINDINGS_TABLE,
 )
@@ -47,13 +49,16 @@ from unierp_assets.warehouse.tables import (
     LANDING_STOREFRONT,
     LANDING_UNIERP,
     LEDGER,
+    NEW,
     STAGING,
+    STATUS,
 )
 
 Made = dg.MaterializeResult[Any]
 
 EXAMPLES = 5
 """How many rows a check or a materialisation shows."""
+ALL_JUDGED = "all_judged"
 UNIERP_POOL, STOREFRONT_POOL = "unierp", "storefront"
 """One pool per system that is written: how many runs may write to it at a time is said in Dagster's configuration."""
 
@@ -351,9 +356,40 @@ def load_checks(engine: SyncContext, entity: Entity, about: dg.AssetKey) -> Iter
     )
 
 
+def all_judged(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Whether every staged row has passed or failed its gate: a gate that could not decide leaves rows without a
+    verdict."""
+    counts = [
+        sa.select(sa.literal(name, sa.Text).label("entity"), sa.func.count().label("rows")).where(
+            table.c[STATUS] == NEW
+        )
+        for name, table in STAGING.items()
+    ]
+    waiting = {name: rows for name, rows in warehouse.read(sa.union_all(*counts)).iter_rows() if rows}
+    return dg.AssetCheckResult(
+        asset_key=READ_BACK,
+        check_name=ALL_JUDGED,
+        passed=not waiting,
+        metadata={"count": sum(waiting.values()), **waiting},
+    )
+
+
 # Reports
 
 Checks = Callable[[Step], Iterator[dg.AssetCheckResult]]
+
+
+FOLLOWS_CHANGES = (
+    # Runs for single changes end without reports. That nothing changed is told by no run, and is followed by none.
+    dg.AutomationCondition.any_deps_match(
+        dg.AutomationCondition.newly_updated()
+        & dg.AutomationCondition.any_new_update_has_run_tags(tag_keys={CHANGE_TAG})
+    ).since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+)
+"""When reports are made by themselves: after loads, and never of data whose blocking checks failed."""
 
 
 def report(
@@ -370,7 +406,12 @@ def report(
     """
 
     spec = of_table(
-        key(Layer.REPORTING, table.name), group, table, ["report", "postgres"], deps=[*made_of, *REPORTS_AFTER]
+        key(Layer.REPORTING, table.name),
+        group,
+        table,
+        ["report", "postgres"],
+        deps=[*made_of, *REPORTS_AFTER],
+        automation=FOLLOWS_CHANGES,
     )
 
     @dg.multi_asset(name=op_name(spec), specs=[spec], check_specs=check_specs)

@@ -36,6 +36,11 @@ def key(layer: Layer, name: str) -> dg.AssetKey:
 BINDINGS = key(Layer.SYNC, "bindings")
 READ_BACK = key(Layer.RECONCILIATION, "read_back")
 
+CHANGE_TAG = "unierp/change"
+"""The tag of runs that sensors asked for: which change they are to carry over."""
+FULL_TAG = "unierp/full"
+"""The tag of runs that read and compare everything, not only what changed."""
+
 LOADED_AFTER: dict[str, tuple[str, ...]] = {
     # An order is created together with its lines.
     "orders": ("variants", "taxes"),

@@ -14,11 +14,12 @@ import dagster as dg
 
 from unierp_assets.assets.changes import SYNC_CHANGES, run_config, sync_changes
 from unierp_assets.assets.jobs import JOBS, SYNC_ALL
-from unierp_assets.entities.spec import System
+from unierp_assets.assets.keys import CHANGE_TAG
 from unierp_assets.odoo import OdooError, last_binding_id
 from unierp_assets.resources import EngineResource
 from unierp_assets.sensors.decisions import Past, Skip, decide
 from unierp_assets.sensors.switches import SENSORS_AT_FIRST
+from unierp_assets.sensors.telling import NAMES
 from unierp_assets.storefront.source import StorefrontError
 from unierp_assets.sync.breaker import OPEN, circuits, well_since
 from unierp_assets.sync.context import SyncContext
@@ -28,8 +29,6 @@ from unierp_assets.warehouse.errors import WarehouseError
 SECONDS = 3
 """The least time between two looks. The daemon comes by every five seconds, and passes over a sensor that it asked less
 than this ago: at five it would often be ten."""
-CHANGE_TAG = "unierp/change"
-"""The tag of runs that sensors asked for: which change they are to take in."""
 REMEMBERED = 20
 """How many of these runs are looked at for a decision: more than can fail before the longest pause is reached."""
 
@@ -49,8 +48,7 @@ Look = Callable[[SyncContext], tuple[Sequence[Change], Sequence[Change]]]
 
 def asked(context: dg.SensorEvaluationContext, engine: EngineResource, look: Look) -> dg.RunRequest | dg.SkipReason:
     """The run that a look asks for, or why there is none. Whatever cannot be read is a reason to skip."""
-    running = context.instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=REMEMBERED)
-    under_way = [run.run_id for run in running if run.job_name in _JOBS]
+    under_way = runs_under_way(context.instance)
     if under_way:
         return dg.SkipReason(f"Run {under_way[0]} is under way; what it does not take in is seen afterwards.")
     try:
@@ -82,8 +80,10 @@ def asked(context: dg.SensorEvaluationContext, engine: EngineResource, look: Loo
     )
 
 
-NAMES = {System.UNIERP: "UniERP", System.STOREFRONT: "The shop's database"}
-"""The systems as sentences name them."""
+def runs_under_way(instance: dg.DagsterInstance) -> list[str]:
+    """The runs of a sync that are queued or running."""
+    running = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=REMEMBERED)
+    return [run.run_id for run in running if run.job_name in _JOBS]
 
 
 def _past(context: dg.SensorEvaluationContext) -> list[Past]:

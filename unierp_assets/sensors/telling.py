@@ -109,13 +109,13 @@ def late(last: Mapping[str, datetime | None], windows: Mapping[str, timedelta], 
     return sorted(name for name, seen in last.items() if seen is not None and now - seen > windows[name])
 
 
-def late_assets(names: Sequence[str], now: datetime) -> Alert:
+def late_assets(names: Sequence[str]) -> Alert:
     """Data is older than it may be."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return Alert(
         LATE,
         Severity.WARNING,
         "Data is late",
-        f"Nobody has looked at {', '.join(names[:LISTED])}{more} for longer than allowed.",
+        f"For longer than allowed it was not seen whether there is anything new of {', '.join(names[:LISTED])}{more}.",
         f"/assets/{names[0]}",
     )

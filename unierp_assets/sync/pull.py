@@ -24,6 +24,7 @@ from unierp_assets.odoo import (
 )
 from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.rewind import BEGINNING
 from unierp_assets.sync.state import binding_rows, bound_keys
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING
@@ -288,7 +289,9 @@ def pull_stock(context: SyncContext, entity: Entity) -> int:
         )
         # In the order of their instants: the last of a product counts.
         written = {values.ref(row["product_id"]) or 0: values.instant(row["write_date"]) for row in levels}
-    wanted = sorted({*written, *unread} & set(placed["product_id"].to_list()))
+    known = set(placed["product_id"].to_list())
+    # Where everything is read, also what is no longer stocked anywhere, of which nothing is written any more.
+    wanted = sorted(known if cursor == BEGINNING else {*written, *unread} & known)
     stamps = pl.DataFrame(
         {"product_id": list(written), "write_date": list(written.values())},
         schema={"product_id": pl.Int64, "write_date": pl.Datetime("us", "UTC")},
