@@ -39,6 +39,7 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+STARTED = [dg.DagsterRunStatus.STARTED]
 _EVERYTHING = [job for job in JOBS if job.name == SYNC_ALL]
 _JOBS = {SYNC_CHANGES, *(job.name for job in JOBS)}
 
@@ -80,9 +81,9 @@ def asked(context: dg.SensorEvaluationContext, engine: EngineResource, look: Loo
     )
 
 
-def runs_under_way(instance: dg.DagsterInstance) -> list[str]:
-    """The runs of a sync that are queued or running."""
-    running = instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY), limit=REMEMBERED)
+def runs_under_way(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus] = UNDER_WAY) -> list[str]:
+    """The runs of a sync that are queued or running, or have one of these statuses."""
+    running = instance.get_runs(dg.RunsFilter(statuses=statuses), limit=REMEMBERED)
     return [run.run_id for run in running if run.job_name in _JOBS]
 
 

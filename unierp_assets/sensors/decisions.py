@@ -19,6 +19,9 @@ EVERYTHING_FROM = 5_000
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=15)
 """How long to wait after a first run that did not help, and at most; it doubles from one to the next."""
 
+SILENCE, LONG_SILENCE = timedelta(seconds=30), timedelta(minutes=15)
+"""After how long without a word a run that holds no lock counts as dead."""
+
 FOLLOWED_BY = {
     # What is ordered is reserved, what is shipped has left.
     "orders": (STOCK,),
@@ -127,3 +130,13 @@ def pause(in_vain: int) -> timedelta:
     """How long to wait after so many runs in vain."""
     doubled: timedelta = FIRST_PAUSE * 2 ** min(in_vain - 1, 20)
     return min(doubled, LONGEST_PAUSE)
+
+
+def is_abandoned(heard_at: datetime, locked: bool, *, single_step: bool, now: datetime) -> bool:
+    """Whether a run that counts as running has died without a word, as it does with its machine.
+
+    ``heard_at`` is when it last told anything. A run works under the lock of the sync: one of a single step all the
+    time, one of many steps for most of them, so that it is waited for longer. While anybody holds the lock (``locked``)
+    it may be this run, or one that it waits for.
+    """
+    return not locked and now - heard_at > (SILENCE if single_step else LONG_SILENCE)

@@ -3,11 +3,15 @@
 Belongs here: when it is looked. Does not belong here: when it is worth an alert, and its words (``telling.py``).
 """
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from unierp_assets.alerts import clear_alert, open_alerts, raise_alert, tell_waiting
 from unierp_assets.assets.changes import SYNC_CHANGES
 from unierp_assets.resources import EngineResource
+from unierp_assets.sensors.changes import STARTED, runs_under_way
+from unierp_assets.sensors.decisions import is_abandoned
 from unierp_assets.sensors.switches import SENSORS_AT_FIRST
 from unierp_assets.sensors.telling import (
     NAMES,
@@ -19,7 +23,9 @@ from unierp_assets.sensors.telling import (
     warehouse_outage,
 )
 from unierp_assets.sync.breaker import CLOSED, circuits
+from unierp_assets.sync.pipeline import LOCK
 from unierp_assets.warehouse.errors import WarehouseError, WarehouseUnavailable
+from unierp_assets.warehouse.store import Warehouse
 
 SECONDS = 8
 """The least time between two looks at the systems."""
@@ -45,6 +51,7 @@ def service_health(context: dg.SensorEvaluationContext, engine: EngineResource) 
             raise_alert(None, warehouse_outage(str(error)))
         return dg.SkipReason(str(error))
     context.update_cursor("0")
+    bury(context.instance, warehouse)
     if WAREHOUSE_OUTAGE in opened:
         clear_alert(warehouse, WAREHOUSE_OUTAGE, "The warehouse can be used again.")
     down = []
@@ -58,6 +65,20 @@ def service_health(context: dg.SensorEvaluationContext, engine: EngineResource) 
             )
     tell_waiting(warehouse)
     return dg.SkipReason(" ".join(down) or "All systems answer.")
+
+
+def bury(instance: dg.DagsterInstance, warehouse: Warehouse) -> None:
+    """Ends runs that died without a word: Dagster would hold them for running, and no sensor would ask for another."""
+    locked = warehouse.is_locked(LOCK)
+    now = datetime.now(UTC)
+    for run_id in runs_under_way(instance, STARTED):
+        run = instance.get_run_by_id(run_id)
+        last = instance.get_records_for_run(run_id, limit=1, ascending=False).records
+        if run is None or not last:
+            continue
+        heard = datetime.fromtimestamp(last[0].timestamp, UTC)
+        if is_abandoned(heard, locked, single_step=run.job_name == SYNC_CHANGES, now=now):
+            instance.report_run_failed(run, "The run's process has ended without a word; its work is taken up anew.")
 
 
 @dg.run_failure_sensor(
