@@ -147,6 +147,11 @@ class DagsterProcesses:
         # In a session of its own: Ctrl-C reaches us alone, and we end them in order.
         self._process: subprocess.Popen[bytes] = spawn(command, env={**os.environ, **environment}, log=self.log)
 
+    @property
+    def pid(self) -> int:
+        """The process that all others descend from."""
+        return self._process.pid
+
     def wait_until_ready(self, seconds: float = START_SECONDS) -> bool:
         """Whether the page came to answer within the time; False also when a process ended."""
         deadline = time.monotonic() + seconds
