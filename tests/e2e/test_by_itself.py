@@ -157,7 +157,7 @@ def test_with_nothing_to_do_no_run_starts_and_every_sensor_is_well(world: World,
     assert runs(records) == before
     ticks = ask(
         records,
-        "SELECT status, tick_body::json ->> 'instigator_name' FROM job_ticks "
+        "SELECT status, tick_body::json ->> 'job_name' FROM job_ticks "
         "WHERE timestamp > now() AT TIME ZONE 'UTC' - interval '20 seconds'",
     )
     assert {status for status, _ in ticks} <= {"SKIPPED", "STARTED"}
@@ -168,8 +168,8 @@ def is_quiet(records: str) -> bool:
     """Whether no run is on its way and the last looks on both sides found nothing."""
     looks = ask(
         records,
-        "SELECT DISTINCT ON (1) tick_body::json ->> 'instigator_name', tick_body::json ->> 'skip_reason' FROM job_ticks "
-        "WHERE tick_body::json ->> 'instigator_name' LIKE '%%_changes' AND status <> 'STARTED' ORDER BY 1, id DESC",
+        "SELECT DISTINCT ON (1) tick_body::json ->> 'job_name', tick_body::json ->> 'skip_reason' FROM job_ticks "
+        "WHERE tick_body::json ->> 'job_name' LIKE '%%_changes' AND status <> 'STARTED' ORDER BY 1, id DESC",
     )
     return [reason for _, reason in looks] == ["Nothing has changed."] * 2
 
