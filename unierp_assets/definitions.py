@@ -9,10 +9,12 @@ from typing import Any
 import dagster as dg
 
 from unierp_assets.assets import ALL, operations
+from unierp_assets.assets.changes import sync_changes
 from unierp_assets.assets.jobs import JOBS
 from unierp_assets.logs import log_for_machines
 from unierp_assets.resources import EngineResource, StorefrontResource, UniErpResource, WarehouseResource
 from unierp_assets.resources.executors import executor
+from unierp_assets.sensors import SCHEDULES, SENSORS
 
 
 def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -27,8 +29,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[item for item in ALL if not isinstance(item, dg.AssetChecksDefinition)],
         asset_checks=[item for item in ALL if isinstance(item, dg.AssetChecksDefinition)],
-        jobs=[*JOBS, *operations.JOBS],
-        schedules=operations.SCHEDULES,
+        jobs=[*JOBS, sync_changes, *operations.JOBS],
+        sensors=SENSORS,
+        schedules=[*SCHEDULES, *operations.SCHEDULES],
         resources={
             "engine": EngineResource(
                 warehouse=systems["warehouse"], storefront=systems["storefront"], unierp=systems["unierp"]

@@ -6,6 +6,7 @@ A service whose address is unset is run by the lab (:mod:`unierp_assets.lab`).
 """
 
 import os
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -61,6 +62,9 @@ class Settings(BaseSettings):
         300, gt=0, description="Seconds after which a step whose worker has vanished is given to another one."
     )
 
+    automatic: bool = Field(
+        True, description="Whether sensors and schedules are on from the start; each can be switched in Dagster's page."
+    )
     alert_urls: SecretStr | None = Field(
         None, description="Where alerts are sent: addresses of apprise, comma separated; nowhere unless set."
     )
@@ -84,6 +88,12 @@ class Settings(BaseSettings):
     )
     event_log_days: int = Field(
         90, ge=1, description="Days that Dagster's records of ended runs are kept before they are purged."
+    )
+    low_stock: Decimal = Field(
+        Decimal(5), ge=0, description="Below how many units of a variant, in all locations, an alert is sent; 0: never."
+    )
+    low_stock_levels: dict[str, Decimal] = Field(
+        {}, description='Other levels by SKU or name of a category, as JSON: `{"Lamps": 20, "CUP-1": 0}`.'
     )
 
     overlap_seconds: int = Field(

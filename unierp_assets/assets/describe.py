@@ -5,7 +5,7 @@ step does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -33,6 +33,22 @@ class Owner(StrEnum):
     OPERATIONS = "team:data-engineering"
 
 
+WINDOWS = {
+    # Oversold goods and orders that nobody packs cost money within the hour.
+    "inventory": timedelta(minutes=30),
+    "orders": timedelta(minutes=30),
+    **dict.fromkeys(("products", "customers", "finance"), timedelta(hours=1)),
+    **dict.fromkeys(("bindings", "reconciliation", "reporting"), timedelta(hours=1)),
+}
+"""By group: how long ago the data of an asset may have been looked at, whether it changed or not."""
+
+
+def freshness_of(group: str) -> dg.FreshnessPolicy:
+    """The window of a group's assets; they are marked when two thirds of it have passed."""
+    window = WINDOWS[group]
+    return dg.FreshnessPolicy.time_window(fail_window=window, warn_window=window * 2 / 3)
+
+
 def described(
     key: dg.AssetKey,
     group: str,
@@ -42,6 +58,7 @@ def described(
     deps: Iterable[dg.AssetKey],
     columns: Sequence[dg.TableColumn],
     metadata: Mapping[str, Any] | None = None,
+    automation: dg.AutomationCondition[Any] | None = None,
 ) -> dg.AssetSpec:
     """An asset as people see it. Whether it holds personal data is told by its columns."""
     personal = any(PERSONAL in column.tags for column in columns)
@@ -53,12 +70,19 @@ def described(
         owners=[Owner[group.upper()].value],
         kinds=set(kinds),
         tags={"layer": key.path[0], **({PERSONAL: "true"} if personal else {})},
+        freshness_policy=freshness_of(group),
+        automation_condition=automation,
         metadata={"dagster/column_schema": dg.TableSchema(columns=list(columns)), **(metadata or {})},
     )
 
 
 def of_table(
-    key: dg.AssetKey, group: str, table: sa.Table, kinds: Iterable[str], deps: Iterable[dg.AssetKey] = ()
+    key: dg.AssetKey,
+    group: str,
+    table: sa.Table,
+    kinds: Iterable[str],
+    deps: Iterable[dg.AssetKey] = (),
+    automation: dg.AutomationCondition[Any] | None = None,
 ) -> dg.AssetSpec:
     """An asset that is a table of the warehouse."""
     return described(
@@ -69,6 +93,7 @@ def of_table(
         deps=deps,
         columns=[_column(column) for column in table.columns],
         metadata={"dagster/table_name": table.fullname},
+        automation=automation,
     )
 
 

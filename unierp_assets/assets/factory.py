@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from unierp_assets.assets.describe import columns_in_unierp, described, examples, of_table, table_facts
 from unierp_assets.assets.keys import (
     BINDINGS,
+    CHANGE_TAG,
     DOMAIN_OF_TABLE,
     READ_BACK,
     REPORTS_AFTER,
@@ -32,12 +33,14 @@ from unierp_assets.odoo.links import list_url, record_url
 from unierp_assets.quality import GateReport, Severity, check_metadata, preload, suite_rules
 from unierp_assets.resources import EngineResource
 from unierp_assets.sync.apply import Applied
+from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.extract import extract
 from unierp_assets.sync.pipeline import gate as run_the_gate
 from unierp_assets.sync.pipeline import load_entity, pull_entity, refresh_storefront, tables_of
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.sync.stage import stage
 from unierp_assets.sync.state import FAILED, HELD, PARKED, pending
+from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import (
     BINDINGS as BINDINGS_TABLE,
 )
@@ -46,13 +49,16 @@ from unierp_assets.warehouse.tables import (
     LANDING_STOREFRONT,
     LANDING_UNIERP,
     LEDGER,
+    NEW,
     STAGING,
+    STATUS,
 )
 
 Made = dg.MaterializeResult[Any]
 
 EXAMPLES = 5
 """How many rows a check or a materialisation shows."""
+ALL_JUDGED = "all_judged"
 UNIERP_POOL, STOREFRONT_POOL = "unierp", "storefront"
 """One pool per system that is written: how many runs may write to it at a time is said in Dagster's configuration."""
 
@@ -149,23 +155,25 @@ def gate(entity: Entity) -> dg.AssetChecksDefinition:
         with step(context, engine) as work:
             report = pass_gates(work, engine, entity)
         wanted = {selected.name for selected in context.selected_asset_check_keys}
-        for name, result in check_metadata(report).items():
-            if name not in wanted:
-                continue
-            metadata = dict(result["metadata"])
-            metadata |= examples(metadata.pop("examples"), (KEY, "value"))
-            yield dg.AssetCheckResult(
-                asset_key=about,
-                check_name=name,
-                passed=result["passed"],
-                severity=dg.AssetCheckSeverity.ERROR
-                if result["severity"] == Severity.CRITICAL
-                else dg.AssetCheckSeverity.WARN,
-                description=_said(result),
-                metadata=metadata,
-            )
+        yield from (result for result in gate_checks(entity, report) if result.check_name in wanted)
 
     return compute
+
+
+def gate_checks(entity: Entity, report: GateReport) -> Iterator[dg.AssetCheckResult]:
+    """The result of each rule of the entity's suite."""
+    for name, result in check_metadata(report).items():
+        metadata = dict(result["metadata"])
+        metadata |= examples(metadata.pop("examples"), (KEY, "value"))
+        critical = result["severity"] == Severity.CRITICAL
+        yield dg.AssetCheckResult(
+            asset_key=key(Layer.STAGING, entity.name),
+            check_name=name,
+            passed=result["passed"],
+            severity=dg.AssetCheckSeverity.ERROR if critical else dg.AssetCheckSeverity.WARN,
+            description=_said(result),
+            metadata=metadata,
+        )
 
 
 def _said(result: dict[str, Any]) -> str:
@@ -264,8 +272,8 @@ def _load(entity: Entity, spec: dg.AssetSpec, pool: str) -> dg.AssetsDefinition:
                 refresh_storefront(work.engine, entity)
             counts = _counts(applied, report)
             work.counts[entity.name] |= counts
-            metadata = {**counts, "quarantined": report.quarantined, **_written(work, entity)}
-            results = list(_load_checks(work, entity, about))
+            metadata = {**counts, "quarantined": report.quarantined, **written(work.engine, entity)}
+            results = list(load_checks(work.engine, entity, about))
         yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return compute
@@ -283,12 +291,12 @@ def _counts(applied: Applied, report: GateReport) -> dict[str, int]:
     }
 
 
-def _written(work: Step, entity: Entity) -> dict[str, Any]:
+def written(engine: SyncContext, entity: Entity) -> dict[str, Any]:
     """How many records there are, and where to look at them."""
-    session = work.engine.session
+    session = engine.session
     bound = BINDINGS_TABLE.c.entity == entity.name
-    mine = sa.and_(LEDGER.c.entity == entity.name, LEDGER.c.run_id == work.engine.run_id)
-    with work.warehouse.transaction() as tx:
+    mine = sa.and_(LEDGER.c.entity == entity.name, LEDGER.c.run_id == engine.run_id)
+    with engine.warehouse.transaction() as tx:
         rows, last = tx.read(sa.select(sa.func.count(), sa.func.max(BINDINGS_TABLE.c.bound_at)).where(bound)).row(0)
         records = tx.read(
             sa.select(LEDGER.c.key, LEDGER.c.odoo_id)
@@ -312,13 +320,14 @@ def _written(work: Step, entity: Entity) -> dict[str, Any]:
     return facts
 
 
-def _load_checks(work: Step, entity: Entity, about: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
-    with work.warehouse.transaction() as tx:
+def load_checks(engine: SyncContext, entity: Entity, about: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """What the load of an entity could not do, as the results of its asset's checks."""
+    with engine.warehouse.transaction() as tx:
         waiting = pending(tx, entity.name)
         conflicts = tx.read(
             sa.select(CONFLICTS.c.key, CONFLICTS.c.field, CONFLICTS.c.strategy).where(
                 CONFLICTS.c.entity == entity.name,
-                sa.or_(CONFLICTS.c.run_id == work.engine.run_id, CONFLICTS.c.outcome.is_(None)),
+                sa.or_(CONFLICTS.c.run_id == engine.run_id, CONFLICTS.c.outcome.is_(None)),
             )
         )
     # What the server says of a person's record may name the person.
@@ -347,9 +356,40 @@ def _load_checks(work: Step, entity: Entity, about: dg.AssetKey) -> Iterator[dg.
     )
 
 
+def all_judged(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """Whether every staged row has passed or failed its gate: a gate that could not decide leaves rows without a
+    verdict."""
+    counts = [
+        sa.select(sa.literal(name, sa.Text).label("entity"), sa.func.count().label("rows")).where(
+            table.c[STATUS] == NEW
+        )
+        for name, table in STAGING.items()
+    ]
+    waiting = {name: rows for name, rows in warehouse.read(sa.union_all(*counts)).iter_rows() if rows}
+    return dg.AssetCheckResult(
+        asset_key=READ_BACK,
+        check_name=ALL_JUDGED,
+        passed=not waiting,
+        metadata={"count": sum(waiting.values()), **waiting},
+    )
+
+
 # Reports
 
 Checks = Callable[[Step], Iterator[dg.AssetCheckResult]]
+
+
+FOLLOWS_CHANGES = (
+    # Runs for single changes end without reports. That nothing changed is told by no run, and is followed by none.
+    dg.AutomationCondition.any_deps_match(
+        dg.AutomationCondition.newly_updated()
+        & dg.AutomationCondition.any_new_update_has_run_tags(tag_keys={CHANGE_TAG})
+    ).since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+)
+"""When reports are made by themselves: after loads, and never of data whose blocking checks failed."""
 
 
 def report(
@@ -366,7 +406,12 @@ def report(
     """
 
     spec = of_table(
-        key(Layer.REPORTING, table.name), group, table, ["report", "postgres"], deps=[*made_of, *REPORTS_AFTER]
+        key(Layer.REPORTING, table.name),
+        group,
+        table,
+        ["report", "postgres"],
+        deps=[*made_of, *REPORTS_AFTER],
+        automation=FOLLOWS_CHANGES,
     )
 
     @dg.multi_asset(name=op_name(spec), specs=[spec], check_specs=check_specs)

@@ -38,6 +38,11 @@ BINDINGS = key(Layer.SYNC, "bindings")
 READ_BACK = key(Layer.RECONCILIATION, "read_back")
 PLAN = key(Layer.RECONCILIATION, "plan")
 
+CHANGE_TAG = "unierp/change"
+"""The tag of runs that sensors asked for: which change they are to carry over."""
+FULL_TAG = "unierp/full"
+"""The tag of runs that read and compare everything, not only what changed."""
+
 LOADED_AFTER: dict[str, tuple[str, ...]] = {
     # An order is created together with its lines, and reserves what is in stock when it is confirmed.
     "orders": ("variants", "taxes", "stock_levels"),

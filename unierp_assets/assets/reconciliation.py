@@ -7,9 +7,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.assets.describe import described, examples, of_table, table, table_facts
-from unierp_assets.assets.factory import EXAMPLES, Made, op_name, report, rows_check
+from unierp_assets.assets.factory import ALL_JUDGED, EXAMPLES, Made, all_judged, op_name, report, rows_check
 from unierp_assets.assets.keys import BINDINGS, PLAN, READ_BACK, Layer, key
-from unierp_assets.assets.steps import Step, entities_of_run, in_plain_words, step
+from unierp_assets.assets.steps import Step, in_plain_words, step
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, System
 from unierp_assets.resources import EngineResource
@@ -53,7 +53,14 @@ def bindings(context: dg.AssetExecutionContext, engine: EngineResource) -> Itera
     yield dg.MaterializeResult(metadata=metadata)
 
 
-@dg.multi_asset(name=op_name(_READ_BACK), specs=[_READ_BACK])
+@dg.multi_asset(
+    name=op_name(_READ_BACK),
+    specs=[_READ_BACK],
+    check_specs=[
+        # Reports are made of judged rows only; what did not pass its gate is no obstacle.
+        dg.AssetCheckSpec(ALL_JUDGED, asset=READ_BACK, blocking=True, description="Every staged row met its gate.")
+    ],
+)
 def read_back(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
     """Nothing is read where nothing was written since the last time: the landing tables were read before the load."""
     with step(context, engine, exclusive=True) as work:
@@ -65,11 +72,13 @@ def read_back(context: dg.AssetExecutionContext, engine: EngineResource) -> Iter
         changed = dict.fromkeys(ENTITIES, 0)
         if newest > seen:
             pull_bindings(work.engine)
-            changed |= {entity.name: pull_entity(work.engine, entity) for entity in entities_of_run(context)}
+            # Also what this run did not ask for: an order touches its customer.
+            changed |= {entity.name: pull_entity(work.engine, entity) for entity in ENTITIES.values()}
             with work.warehouse.transaction() as tx:
                 tx.set_cursor(_CURSOR, str(newest))
         metadata = {"dagster/row_count": sum(changed.values()), **changed}
-    yield dg.MaterializeResult(metadata=metadata)
+        judged = all_judged(work.warehouse)
+    yield dg.MaterializeResult(metadata=metadata, check_results=[judged])
 
 
 # The preview

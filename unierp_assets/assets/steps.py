@@ -15,7 +15,7 @@ import dagster as dg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from unierp_assets.assets.keys import Layer
+from unierp_assets.assets.keys import FULL_TAG, Layer
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import Entity
 from unierp_assets.lab.errors import LabError
@@ -27,6 +27,7 @@ from unierp_assets.storefront.source import StorefrontError, StorefrontUnavailab
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.pipeline import LOCK, EntityCounts
 from unierp_assets.sync.preflight import WrongServer, preflight
+from unierp_assets.sync.rewind import rewind
 from unierp_assets.warehouse.errors import WarehouseError, WarehouseLocked, WarehouseUnavailable
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import RUNS
@@ -72,6 +73,8 @@ def step(context: Context, engine: EngineResource, *, exclusive: bool = False) -
         warehouse = engine.warehouse.get()
         work = Step(engine.context(context.run.run_id, lambda phase, subject: context.log.info(f"{phase} {subject}")))
         engine.once(context.run.run_id, "record", lambda: _note(work, "running"))
+        if FULL_TAG in context.run.tags:
+            engine.once(context.run.run_id, "rewind", lambda: rewind(warehouse, context.run.run_id))
         with (
             bound(run_id=context.run.run_id),
             _locked(context, warehouse) if exclusive else nullcontext(),
@@ -100,7 +103,8 @@ def in_plain_words() -> Iterator[None]:
     try:
         yield
     except _IN_PLAIN_WORDS as error:
-        raise dg.Failure(str(error), allow_retries=isinstance(error, _WORTH_ANOTHER_TRY)) from error
+        unavailable = isinstance(error, _WORTH_ANOTHER_TRY)
+        raise dg.Failure(str(error), metadata={"unavailable": unavailable}, allow_retries=unavailable) from error
 
 
 @contextmanager

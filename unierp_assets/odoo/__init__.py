@@ -22,6 +22,7 @@ from unierp_assets.odoo.documents import (
     confirm_orders,
     credit_invoices,
     deliver,
+    documents_written_since,
     follow_quantities,
     invoice_orders,
     order_progress,
@@ -50,7 +51,16 @@ from unierp_assets.odoo.errors import (
 from unierp_assets.odoo.features import Features
 from unierp_assets.odoo.loading import load
 from unierp_assets.odoo.outcomes import Attempt, Outcome, failed
-from unierp_assets.odoo.records import archive, changed_since, create, read, search_read, unlink, write_changed
+from unierp_assets.odoo.records import (
+    archive,
+    changed_since,
+    create,
+    newest_writes,
+    read,
+    search_read,
+    unlink,
+    write_changed,
+)
 from unierp_assets.odoo.session import Counters, Guard, OdooSession
 
 __all__ = [
@@ -90,11 +100,13 @@ __all__ = [
     "dangling",
     "deliver",
     "documents",
+    "documents_written_since",
     "failed",
     "follow_quantities",
     "invoice_orders",
     "last_binding_id",
     "load",
+    "newest_writes",
     "order_progress",
     "orders_touched_since",
     "post_invoices",

@@ -52,6 +52,16 @@ run_retries:
   enabled: true
   max_retries: 2
   retry_on_asset_or_op_failure: false
+# A run that a sensor asks for begins at once, not up to five seconds later.
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    dequeue_interval_seconds: 1
+# A sensor that waits for a system keeps no other waiting.
+sensors:
+  use_threads: true
+  num_workers: 4
 concurrency:
   runs:
     max_concurrent_runs: 4
@@ -166,6 +176,11 @@ class DagsterProcesses:
         self.log.unlink(missing_ok=True)
         # In a session of its own: Ctrl-C reaches us alone, and we end them in order.
         self._process: subprocess.Popen[bytes] = spawn(command, env={**os.environ, **environment}, log=self.log)
+
+    @property
+    def pid(self) -> int:
+        """The process that all others descend from."""
+        return self._process.pid
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> bool:
         """Whether the page came to answer within the time; False also when a process ended."""

@@ -4,7 +4,8 @@ Belongs here: the protocol, its errors, and what works on any connector alike. D
 shop system is read (``sql.py`` reads PostgreSQL).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -38,6 +39,16 @@ class StorefrontContractError(StorefrontError):
     """The shop answers, but does not offer what the contract says. Somebody has to change the shop or its grants."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What a table has, in three numbers that differ when the rows do: ``rows``, how many of them are ``recent``, and
+    the sum of the recent rows' ``updated_at`` in microseconds since 1970 (rows without a finite one count as 0)."""
+
+    rows: int = 0
+    recent: int = 0
+    stamps: int = 0
+
+
 class Guard(Protocol):
     """Stands before every transaction: runs it and sees how it ended, or refuses to with a StorefrontError."""
 
@@ -64,6 +75,12 @@ class Storefront(Protocol):
 
     def count(self, table: str) -> int:
         """How many rows a table has now."""
+
+    def extents(self, since: Mapping[str, datetime | None]) -> dict[str, Extent]:
+        """The extent of each table named in ``since``, where rows of its instant or later are recent (all, for None).
+
+        One question for all tables, because it is asked every few seconds.
+        """
 
     def keys(self, table: str) -> pl.Series:
         """All keys of a table, in no particular order: ``Int64``, or ``String`` for currencies and taxes.

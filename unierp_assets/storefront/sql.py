@@ -10,7 +10,7 @@ and never through a float. Reading happens in read-only transactions, so that no
 
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, LiteralString, TypeVar
@@ -29,6 +29,7 @@ from unierp_assets.storefront.contract import (
     type_name,
 )
 from unierp_assets.storefront.source import (
+    Extent,
     Guard,
     Key,
     StorefrontContractError,
@@ -127,6 +128,32 @@ class SqlStorefront:
             return int(row[0]) if row else 0
 
         return self._read(work)
+
+    def extents(self, since: Mapping[str, datetime | None]) -> dict[str, Extent]:
+        """See :meth:`Storefront.extents`."""
+        parts, parameters = [], list[object]()
+        for name, instant in since.items():
+            if instant is not None and instant.tzinfo is None:
+                raise ValueError("`since` needs time zones: cursors are instants.")
+            table = self._table(name)
+            parts.append(
+                sql.SQL(
+                    "SELECT {name}, count(*), count(*) FILTER (WHERE {recent}),"
+                    " coalesce(sum({stamp}) FILTER (WHERE {recent}), 0)::bigint FROM {table}"
+                ).format(
+                    name=sql.Literal(name),
+                    recent=sql.SQL("{} >= coalesce(%s, '-infinity'::timestamptz)").format(sql.Identifier(UPDATED_AT)),
+                    stamp=_expression(table.c[UPDATED_AT]),
+                    table=self._identifier(name),
+                )
+            )
+            parameters += [instant, instant]
+        statement = sql.SQL(" UNION ALL ").join(parts)
+
+        def work(connection: psycopg.Connection[Any]) -> dict[str, Extent]:
+            return {name: Extent(*numbers) for name, *numbers in connection.execute(statement, parameters)}
+
+        return self._read(work) if parts else {}
 
     def keys(self, table: str) -> pl.Series:
         """See :meth:`Storefront.keys`."""

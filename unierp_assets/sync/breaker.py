@@ -207,6 +207,14 @@ def circuits(warehouse: Warehouse) -> dict[System, Circuit]:
     return {system: known.get(system.value, Circuit()) for system in System}
 
 
+def well_since(warehouse: Warehouse) -> datetime | None:
+    """When a system that is called as usual last came back or changed; None where none ever failed. Raises
+    :class:`~unierp_assets.warehouse.errors.WarehouseError`."""
+    newest = sa.select(sa.func.max(BREAKERS.c.updated_at)).where(BREAKERS.c.state == CLOSED)
+    found: datetime | None = warehouse.read(newest).item()
+    return found
+
+
 def unierp_breaker(
     server: str, warehouse: Warehouse | None, *, failures: int = FAILURES, seconds: float = SECONDS
 ) -> Breaker:

@@ -6,7 +6,7 @@ The command line calls it as a whole; Dagster's assets call the same steps one b
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.quality import GATE_ORDER, GateReport, preload, run_gate
+from unierp_assets.storefront.contract import contract_tables
 from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.extract import extract
@@ -217,9 +218,30 @@ class Pipeline:
     """A sync of all domains, or of one together with what it needs."""
 
     def __init__(self, context: SyncContext, domain: str | None = None) -> None:
+        self._choose(context, with_requirements(entities_of(domain)))
+
+    @classmethod
+    def of_changes(
+        cls, context: SyncContext, tables: Collection[str], entities: Collection[str], gates: Collection[str]
+    ) -> "Pipeline":
+        """A sync of what changed: these tables of the shop are read and these entities synced, and nothing else.
+
+        ``gates`` are the entities whose gates have to see their new rows: these, and those that decide before them.
+        """
+        pipeline = cls.__new__(cls)
+        pipeline._choose(context, tuple(entity for entity in ENTITIES.values() if entity.name in entities))
+        pipeline.tables = [table for table in contract_tables() if table in tables]
+        pipeline.gates = [name for name in GATE_ORDER if name in gates]
+        return pipeline
+
+    def _choose(self, context: SyncContext, entities: tuple[Entity, ...]) -> None:
         self.context = context
-        self.entities = with_requirements(entities_of(domain))
-        self.summary = Summary(context.run_id, entities={entity.name: EntityCounts() for entity in self.entities})
+        self.entities = entities
+        self.tables = tables_of(entities)
+        self.gates = [name for name in GATE_ORDER if name in {entity.name for entity in entities}]
+        self.changed: dict[str, int] = {}
+        self.reports: dict[str, GateReport] = {}
+        self.summary = Summary(context.run_id, entities={entity.name: EntityCounts() for entity in entities})
 
     @property
     def steps(self) -> int:
@@ -251,6 +273,21 @@ class Pipeline:
             rebuild_reports(self.context.warehouse, self.context.run_id)
             agreed = reconciliation(self.context.warehouse, self.summary.entities)
             self.summary.differences, self.summary.accuracy = agreed.differences, agreed.accuracy
+        return self.summary
+
+    def carry_over(self, wait_seconds: float) -> Summary:
+        """Like :meth:`sync`, without the reports: for changes that somebody waits for. It waits for a sync that is
+        under way, and reads back everything, because what was not asked for is touched too: an order touches its
+        customer."""
+        with self.context.warehouse.lock(LOCK, wait_seconds=wait_seconds), self.recorded("sync"):
+            bury_the_dead(self.context.warehouse, self.context.run_id)
+            self.take_in()
+            for entity in self.entities:
+                self._load(entity)
+            if any(counts.created or counts.updated for counts in self.summary.entities.values()):
+                self.read_back(tuple(ENTITIES.values()))
+                self._flow_back()
+            self._count()
         return self.summary
 
     def preview(self) -> pl.DataFrame:
@@ -330,8 +367,9 @@ class Pipeline:
         with ThreadPoolExecutor(1) as beside:
             # UniERP answers while the shop is read.
             checked = beside.submit(preflight, self.context, self.entities)
-            for table in tables_of(self.entities):
-                if extract(self.context, table) and imported is None:
+            for table in self.tables:
+                self.changed[table] = extract(self.context, table)
+                if self.changed[table] and imported is None:
                     # Seconds that pass while the systems are waited for; without changes nothing will be validated.
                     imported = preload()
             checked.result()
@@ -343,10 +381,8 @@ class Pipeline:
         if imported:
             self.context.on_step("import", "Great Expectations")
             imported.join()
-        chosen = {entity.name for entity in self.entities}
-        for name in GATE_ORDER:
-            if name in chosen:
-                gate(self.context, ENTITIES[name])
+        for name in self.gates:
+            self.reports[name] = gate(self.context, ENTITIES[name])
 
     def _load(self, entity: Entity) -> None:
         applied = load_entity(self.context, entity)
@@ -362,10 +398,10 @@ class Pipeline:
         if applied.wrote_storefront:
             refresh_storefront(self.context, entity)
 
-    def read_back(self) -> None:
-        """Reads what was written."""
+    def read_back(self, entities: tuple[Entity, ...] | None = None) -> None:
+        """Reads what was written, of these entities or of all of the run."""
         pull_bindings(self.context)
-        for entity in self.entities:
+        for entity in entities or self.entities:
             pull_entity(self.context, entity)
 
     def _flow_back(self) -> None:

@@ -1,6 +1,7 @@
 """From UniERP to its landing tables: which records are ours, and what stands in them now."""
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ from unierp_assets.odoo import (
 from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.removal import note_removed
+from unierp_assets.sync.rewind import BEGINNING
 from unierp_assets.sync.state import binding_rows, bound_keys
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING
@@ -33,6 +35,12 @@ MOVING = ("orders", "order_lines", "shipments")
 """Entities whose writes reserve or move stock."""
 STAMPS_AT_ONCE = 10_000
 """Records per call where only id and instant are read."""
+NEWEST = 200
+"""How many of the records written last are compared where it is only asked whether something was written."""
+INTERNAL = [("location_id.usage", "=", "internal")]
+"""Which quants are stock of ours."""
+DOCUMENTS_SEEN = "pull:orders:documents"
+"""Name of the cursor that remembers which transfers and invoices the progress of orders was read from."""
 
 
 def pull_bindings(context: SyncContext) -> int:
@@ -235,9 +243,10 @@ def pull_progress(context: SyncContext, entity: Entity) -> int:
     cursor_name = f"pull:{entity.name}:progress"
     with context.warehouse.transaction() as tx:
         cursor = parse_instant(tx.cursor(cursor_name))
-    touched, newest = orders_touched_since(context.session, cursor - context.overlap if cursor else None)
+    touched = orders_touched_since(context.session, cursor - context.overlap if cursor else None)
+    newest = touched.newest
     with context.warehouse.transaction() as tx:
-        keys = bound_keys(tx, entity.name, touched)
+        keys = bound_keys(tx, entity.name, touched.orders)
     changed = 0
     ids = sorted(keys)
     for start in range(0, len(ids), context.slice_rows):
@@ -259,17 +268,34 @@ def pull_progress(context: SyncContext, entity: Entity) -> int:
         frame = pl.DataFrame(rows, schema=schema, orient="row")
         with context.warehouse.transaction() as tx:
             changed += tx.update_rows(LANDING_UNIERP[entity.name], frame, names[1:])
-    if newest and newest != cursor:
+    if newest:
+        seen = seen_documents(touched.stamps, newest - context.overlap)
         with context.warehouse.transaction() as tx:
-            tx.set_cursor(cursor_name, newest.isoformat())
+            if newest != cursor:
+                tx.set_cursor(cursor_name, newest.isoformat())
+            if tx.cursor(DOCUMENTS_SEEN) != seen:
+                tx.set_cursor(DOCUMENTS_SEEN, seen)
     return changed
+
+
+def seen_documents(stamps: Mapping[str, datetime], since: datetime | None) -> str:
+    """What tells one state of transfers and invoices (``model:id`` and instant) from another: a digest of the newest
+    :data:`NEWEST` of each model, as far as they were written at or after ``since``."""
+    by_model: dict[str, list[tuple[datetime, int]]] = {}
+    for name, stamp in stamps.items():
+        model, _, id_ = name.partition(":")
+        if since is None or stamp >= since:
+            by_model.setdefault(model, []).append((stamp, int(id_)))
+    newest = {model: sorted(rows, reverse=True)[:NEWEST] for model, rows in sorted(by_model.items())}
+    return hashlib.sha256(repr(newest).encode()).hexdigest()
 
 
 def pull_stock(context: SyncContext, entity: Entity) -> int:
     """Reads the quantities available of variants whose stock changed; returns how many landing rows differ.
 
     Stock has no external ids of its own (Odoo merges and deletes quants): the rows follow the bindings of variant and
-    location, and exist from the moment the first stock was set.
+    location, and exist from the moment the first stock was set. Their ``write_date`` is that of the product's newest
+    quant, and null where that was written before the time that is looked at.
     """
     context.on_step("read", entity.name)
     cursor_name = f"pull:{entity.name}"
@@ -283,14 +309,20 @@ def pull_stock(context: SyncContext, entity: Entity) -> int:
     if not moved.is_empty():
         tidy_stock(context.session)
     newest = _newest_write(context, entity.model)
-    products: list[int] = []
-    if cursor and newest and newest >= cursor:
+    written: dict[int, datetime | None] = {}
+    if newest and newest >= (cursor or newest):
         levels = changed_since(
-            context.session, entity.model, ["product_id"], cursor - context.overlap,
-            domain=[("location_id.usage", "=", "internal")],
-        )  # fmt: skip
-        products = [values.ref(row["product_id"]) or 0 for row in levels]
-    wanted = sorted({*products, *unread} & set(placed["product_id"].to_list()))
+            context.session, entity.model, ["product_id"], (cursor or newest) - context.overlap, domain=INTERNAL
+        )
+        # In the order of their instants: the last of a product counts.
+        written = {values.ref(row["product_id"]) or 0: values.instant(row["write_date"]) for row in levels}
+    known = set(placed["product_id"].to_list())
+    # Where everything is read, also what is no longer stocked anywhere, of which nothing is written any more.
+    wanted = sorted(known if cursor == BEGINNING else {*written, *unread} & known)
+    stamps = pl.DataFrame(
+        {"product_id": list(written), "write_date": list(written.values())},
+        schema={"product_id": pl.Int64, "write_date": pl.Datetime("us", "UTC")},
+    )
     changed = 0
     for start in range(0, len(wanted), context.slice_rows):
         ids = wanted[start : start + context.slice_rows]
@@ -306,11 +338,12 @@ def pull_stock(context: SyncContext, entity: Entity) -> int:
         rows = (
             placed.filter(pl.col("product_id").is_in(ids))
             .join(available, on=["product_id", "location_id"], how="left")
+            .join(stamps, on="product_id", how="left")
             .select(
                 KEY,
+                "write_date",
                 available=pl.col("available").fill_null(0),
                 odoo_id=pl.col("product_id"),
-                write_date=pl.lit(newest or datetime.now(UTC)).dt.cast_time_unit("us"),
             )
         )
         with context.warehouse.transaction() as tx:

@@ -83,6 +83,14 @@ def rebuild_reports(warehouse: Warehouse, run_id: str) -> dict[str, int]:
     return rebuilt
 
 
+def reports_are_current(warehouse: Warehouse) -> bool:
+    """Whether every report was made of what its inputs are now."""
+    with warehouse.transaction() as tx:
+        return all(
+            (tx.cursor(f"report:{report.name}") or "").split(" ")[0] == _fingerprint(tx, report) for report in _REPORTS
+        )
+
+
 def reconciliation(warehouse: Warehouse, entities: Collection[str] | None = None) -> Reconciliation:
     """How far the shop and UniERP agreed when the reports were last rebuilt; for some entities, or all of them."""
     by_entity = warehouse.read(sa.select(RECONCILIATION_SUMMARY).order_by(RECONCILIATION_SUMMARY.c.position))

@@ -255,7 +255,7 @@ class Warehouse:
 
         Raises :class:`WarehouseLocked`, naming the holder, when it is not free within ``wait_seconds``.
         """
-        number = zlib.crc32(name.encode()) & 0x7FFFFFFF
+        number = _number(name)
         holder = f"unierp {name}, process {os.getpid()} on {socket.gethostname()}"
         name_of_session = holder.encode()[:63].decode(errors="ignore")
         with translated(self.where):
@@ -271,6 +271,19 @@ class Warehouse:
         finally:
             # Ending the session frees the lock; that never fails, also when the connection was lost meanwhile.
             connection.close()
+
+    def is_locked(self, name: str) -> bool:
+        """Whether any session holds the lock of this name."""
+        statement = (
+            sa.text(
+                "SELECT count(*) AS holders FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                " AND classid = :class AND objid = :number"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+            .bindparams(**{"class": _LOCK_CLASS, "number": _number(name)})
+            .columns(holders=sa.BigInteger)
+        )
+        return bool(self.read(statement).item())
 
     def close(self) -> None:
         """Gives back the connections. The warehouse can be used again; it then connects anew."""
@@ -327,6 +340,11 @@ def _without_secrets(url: sa.URL) -> str:
     host = url.host or url.query.get("host") or "localhost"
     host = host if isinstance(host, str) else ",".join(host)
     return f"{host}:{url.port}/{url.database}" if url.port else f"{host}/{url.database}"
+
+
+def _number(name: str) -> int:
+    """The second half of a lock's number."""
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF
 
 
 def _holder(connection: psycopg.Connection[Any], number: int) -> str:

@@ -9,7 +9,12 @@ from unierp_assets.odoo.documents.deliveries import Shipment, deliver
 from unierp_assets.odoo.documents.invoices import Invoice, invoice_orders, post_invoices
 from unierp_assets.odoo.documents.orders import cancel_orders, confirm_orders
 from unierp_assets.odoo.documents.payments import Payment, register_payments
-from unierp_assets.odoo.documents.progress import Progress, order_progress, orders_touched_since
+from unierp_assets.odoo.documents.progress import (
+    Progress,
+    documents_written_since,
+    order_progress,
+    orders_touched_since,
+)
 from unierp_assets.odoo.documents.quantities import follow_quantities
 from unierp_assets.odoo.documents.returns import Return, return_deliveries
 from unierp_assets.odoo.documents.reversals import Credit, credit_invoices, withdraw_payments
@@ -28,6 +33,7 @@ __all__ = [
     "confirm_orders",
     "credit_invoices",
     "deliver",
+    "documents_written_since",
     "follow_quantities",
     "invoice_orders",
     "order_progress",

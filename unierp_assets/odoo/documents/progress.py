@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from unierp_assets.odoo.documents.invoices import ORDER, ORDER_LINE, PLACES, POSTED
 from unierp_assets.odoo.documents.states import states
-from unierp_assets.odoo.records import Row, read, search_read
+from unierp_assets.odoo.records import Row, newest_writes, read, search_read
 from unierp_assets.odoo.session import OdooSession
 from unierp_assets.odoo.values import decimal, encode, instant, ref, text
 
@@ -102,24 +102,57 @@ def _trackings(session: OdooSession, orders: list[int]) -> dict[int, set[str]]:
     return found
 
 
-def orders_touched_since(session: OdooSession, since: datetime | None) -> tuple[set[int], datetime | None]:
-    """The orders of which a transfer, an invoice or the order itself was written at or after ``since`` (aware; None
-    for all), and the newest of these instants (None where there are none)."""
-    invoice = session.features.model("invoice")
-    newest: list[datetime] = []
-    touched: set[int] = set()
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What was written of sales documents. ``orders``: ids of the orders. ``newest``: the newest of the instants, None
+    where there are none. ``stamps``: for each transfer and invoice (``model:id``) the instant."""
 
-    def look(model: str, fields: list[str], *domain: list[object]) -> list[Row]:
-        later = [["write_date", ">=", encode(since)]] if since else []
+    orders: set[int]
+    newest: datetime | None
+    stamps: dict[str, datetime]
+
+
+def orders_touched_since(session: OdooSession, since: datetime | None) -> Touched:
+    """The orders of which a transfer, an invoice or the order itself was written at or after ``since`` (aware; None
+    for all)."""
+    newest: list[datetime] = []
+    stamps: dict[str, datetime] = {}
+
+    def look(model: str, fields: list[str], domain: list[list[object]]) -> list[Row]:
+        later: list[list[object]] = [["write_date", ">=", encode(since)]] if since else []
         rows = list(search_read(session, model, [*later, *domain], [*fields, "write_date"], archived=True))
-        newest.extend(stamp for row in rows if (stamp := instant(row["write_date"])))
+        found = {row["id"]: stamp for row in rows if (stamp := instant(row["write_date"]))}
+        newest.extend(found.values())
+        if model != ORDER:
+            stamps.update({f"{model}:{id_}": stamp for id_, stamp in found.items()})
         return rows
 
-    touched |= {row["id"] for row in look(ORDER, [])}
-    if session.features.has(PICKING, "sale_id"):
-        touched |= {ref(row["sale_id"]) or 0 for row in look(PICKING, ["sale_id"], ["sale_id", "!=", False])}
+    touched = {row["id"] for row in look(ORDER, [], [])}
+    for model, (field, domain) in _documents(session).items():
+        rows = look(model, [field] if field else [], domain)
+        if field:
+            touched |= {ref(row[field]) or 0 for row in rows}
+        elif rows:
+            ids = [row["id"] for row in rows]
+            touched |= {row["id"] for row in search_read(session, ORDER, [["invoice_ids", "in", ids]], [])}
+    return Touched(touched, max(newest, default=None), stamps)
+
+
+def documents_written_since(session: OdooSession, since: datetime | None, limit: int) -> dict[str, datetime]:
+    """``model:id`` and instant of the transfers and invoices of sales written at or after ``since`` (aware; None for
+    all): of each kind the newest, ``limit`` at most."""
+    found: dict[str, datetime] = {}
+    for model, (_, domain) in _documents(session).items():
+        rows = newest_writes(session, model, since, limit=limit, domain=domain)
+        found |= {f"{model}:{row['id']}": row["write_date"] for row in rows}
+    return found
+
+
+def _documents(session: OdooSession) -> dict[str, tuple[str | None, list[list[object]]]]:
+    """The models of an order's documents: the field that names the order, if there is one, and which records count."""
+    invoice = session.features.model("invoice")
     kind = session.features.field(invoice, "type") if invoice == "account.move" else "type"
-    invoices = [row["id"] for row in look(invoice, [], [kind, "in", ["out_invoice", REFUND]])]
-    if invoices:
-        touched |= {row["id"] for row in search_read(session, ORDER, [["invoice_ids", "in", invoices]], [])}
-    return touched, max(newest, default=None)
+    found: dict[str, tuple[str | None, list[list[object]]]] = {invoice: (None, [[kind, "in", ["out_invoice", REFUND]]])}
+    if session.features.has(PICKING, "sale_id"):
+        found[PICKING] = ("sale_id", [["sale_id", "!=", False]])
+    return found
