@@ -38,7 +38,7 @@ WINDOWS = {
     "inventory": timedelta(minutes=30),
     "orders": timedelta(minutes=30),
     **dict.fromkeys(("products", "customers", "finance"), timedelta(hours=1)),
-    **dict.fromkeys(("bindings", "reconciliation", "reporting"), timedelta(hours=1)),
+    **dict.fromkeys(("bindings", "reconciliation", "reporting", "operations"), timedelta(hours=1)),
 }
 """By group: how long ago the data of an asset may have been looked at, whether it changed or not."""
 
@@ -59,8 +59,10 @@ def described(
     columns: Sequence[dg.TableColumn],
     metadata: Mapping[str, Any] | None = None,
     automation: dg.AutomationCondition[Any] | None = None,
+    on_demand: bool = False,
 ) -> dg.AssetSpec:
-    """An asset as people see it. Whether it holds personal data is told by its columns."""
+    """An asset as people see it. Whether it holds personal data is told by its columns. What is made ``on_demand`` is
+    never late."""
     personal = any(PERSONAL in column.tags for column in columns)
     return dg.AssetSpec(
         key,
@@ -70,7 +72,7 @@ def described(
         owners=[Owner[group.upper()].value],
         kinds=set(kinds),
         tags={"layer": key.path[0], **({PERSONAL: "true"} if personal else {})},
-        freshness_policy=freshness_of(group),
+        freshness_policy=None if on_demand else freshness_of(group),
         automation_condition=automation,
         metadata={"dagster/column_schema": dg.TableSchema(columns=list(columns)), **(metadata or {})},
     )

@@ -40,13 +40,14 @@ _HEALTH = described(
     ["postgres"],
     deps=[SUMMARY],
     columns=[dg.TableColumn(name, "integer", meaning) for name, meaning in _COUNTED.items()],
+    # Together with the reports: never where nothing was synchronised since.
+    automation=dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested()),
 )
 
 
 @dg.multi_asset(
     name=op_name(_HEALTH),
-    # At most once an hour, and never where nothing was synchronised since.
-    specs=[_HEALTH.replace_attributes(automation_condition=dg.AutomationCondition.on_cron("5 * * * *"))],
+    specs=[_HEALTH],
 )
 def health(warehouse: WarehouseResource) -> Iterator[Made]:
     """The page stands in the metadata, as Markdown."""

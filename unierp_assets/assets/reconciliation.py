@@ -96,6 +96,7 @@ _PLAN = described(
         for column in PLAN_CHANGES.columns
         if column.name in CHANGES
     ],
+    on_demand=True,
 )
 
 

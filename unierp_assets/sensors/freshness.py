@@ -38,6 +38,7 @@ def windows() -> dict[dg.AssetKey, timedelta]:
         for item in ALL
         if isinstance(item, dg.AssetsDefinition)
         for spec in item.specs
+        if spec.freshness_policy
     }
 
 
