@@ -77,7 +77,19 @@ class World:
 
     def unierp(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs the command on this world, in a process of its own; ``environment`` is laid over its settings."""
-        settings = {
+        return subprocess.run(
+            [sys.executable, "-m", "unierp_assets.cli", *arguments],
+            env={**os.environ, **self.settings, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The variables that name this world's systems."""
+        return {
             "UNIERP_ODOO_URL": self.odoo.url,
             "UNIERP_ODOO_DB": self.odoo.db,
             "UNIERP_ODOO_LOGIN": self.odoo.login,
@@ -85,14 +97,6 @@ class World:
             "UNIERP_WAREHOUSE_URL": self.postgres.url(self.warehouse_name),
             "UNIERP_STOREFRONT_URL": self.postgres.url(self.shop_name),
         }
-        return subprocess.run(
-            [sys.executable, "-m", "unierp_assets.cli", *arguments],
-            env={**os.environ, **settings, **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
 
     def lose_the_warehouse(self) -> None:
         """Drops the warehouse's database, as if its disk had died."""

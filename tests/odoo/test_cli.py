@@ -1,17 +1,24 @@
 """The command ``unierp`` as a person or a script meets it: what it prints, how it fails, how it leaves."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
+from rich.console import Console
 from world import World, make_world
 
+from unierp_assets import display
+from unierp_assets.cli import main
 from unierp_assets.lab.postgres import PostgresServer
+from unierp_assets.settings import get_settings
 
 if TYPE_CHECKING:
     from conftest import RunningOdoo
@@ -29,8 +36,28 @@ def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[Worl
 
 
 def unierp(world: World, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command against the world's services; ``environment`` is laid over their settings."""
-    return world.unierp(*arguments, **{"COLUMNS": "200", **environment})
+    """Runs the command against the world's services; ``environment`` is laid over their settings.
+
+    Its entry point is called here, without the seconds that a process of its own takes to start; it has one in
+    test_outage.py and test_operations.py.
+    """
+    shown, told, code = io.StringIO(), io.StringIO(), 0
+    with (
+        patch.dict(os.environ, {**world.settings, **environment}),
+        patch.object(sys, "argv", ["unierp", *arguments]),
+        patch.object(display, "out", Console(width=200)),
+        patch.object(display, "err", Console(stderr=True, width=200)),
+        redirect_stdout(shown),
+        redirect_stderr(told),
+    ):
+        get_settings.cache_clear()
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            get_settings.cache_clear()
+    return subprocess.CompletedProcess(arguments, code, shown.getvalue(), told.getvalue())
 
 
 def document(run: subprocess.CompletedProcess[str]) -> Any:
