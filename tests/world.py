@@ -1,6 +1,9 @@
 """A small dirty shop, a warehouse and a real Odoo, for the tests of the sync: what several of them begin with."""
 
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +74,25 @@ class World:
 
     def faults(self) -> list[FaultCount]:
         return count_faults(self.warehouse, planted_faults(self.postgres.url(self.shop_name), "shop"))
+
+    def unierp(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command on this world, in a process of its own; ``environment`` is laid over its settings."""
+        settings = {
+            "UNIERP_ODOO_URL": self.odoo.url,
+            "UNIERP_ODOO_DB": self.odoo.db,
+            "UNIERP_ODOO_LOGIN": self.odoo.login,
+            "UNIERP_ODOO_PASSWORD": self.odoo.password,
+            "UNIERP_WAREHOUSE_URL": self.postgres.url(self.warehouse_name),
+            "UNIERP_STOREFRONT_URL": self.postgres.url(self.shop_name),
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "unierp_assets.cli", *arguments],
+            env={**os.environ, **settings, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
 
     def lose_the_warehouse(self) -> None:
         """Drops the warehouse's database, as if its disk had died."""

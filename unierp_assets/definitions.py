@@ -8,10 +8,12 @@ from typing import Any
 
 import dagster as dg
 
-from unierp_assets.assets import ALL
+from unierp_assets.assets import ALL, operations
 from unierp_assets.assets.changes import sync_changes
 from unierp_assets.assets.jobs import JOBS
+from unierp_assets.logs import log_for_machines
 from unierp_assets.resources import EngineResource, StorefrontResource, UniErpResource, WarehouseResource
+from unierp_assets.resources.executors import executor
 from unierp_assets.sensors import SCHEDULES, SENSORS
 
 
@@ -27,17 +29,18 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[item for item in ALL if not isinstance(item, dg.AssetChecksDefinition)],
         asset_checks=[item for item in ALL if isinstance(item, dg.AssetChecksDefinition)],
-        jobs=[*JOBS, sync_changes],
+        jobs=[*JOBS, sync_changes, *operations.JOBS],
         sensors=SENSORS,
-        schedules=SCHEDULES,
+        schedules=[*SCHEDULES, *operations.SCHEDULES],
         resources={
             "engine": EngineResource(
                 warehouse=systems["warehouse"], storefront=systems["storefront"], unierp=systems["unierp"]
             ),
             **systems,
         },
-        executor=dg.in_process_executor,
+        executor=executor(),
     )
 
 
+log_for_machines()
 defs = build_defs()

@@ -5,15 +5,26 @@ Each check is a small function that returns what it found; one that fails never 
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import polars as pl
+
+from unierp_assets.alerts import open_alerts
+from unierp_assets.alerts.delivery import addresses
 from unierp_assets.entities import ENTITIES
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
 from unierp_assets.sync.breaker import circuits
+from unierp_assets.sync.health import behind, lags, open_conflicts
+from unierp_assets.sync.state import dead_letters
+from unierp_assets.sync.status import quarantined
 from unierp_assets.wiring import Systems
 
 GOOD, ADVICE, BAD = "ok", "advice", "bad"
+
+_STALE = timedelta(hours=1)
+"""How long ago an entity may have been read before it is worth a word."""
 
 _DISCOUNT_DIGITS = 6
 """Digits of a discount in percent with which every discount of a line is reproduced to the cent."""
@@ -50,7 +61,15 @@ def examine(systems: Systems) -> list[Finding]:
         _looked("UniERP", lambda: _login(systems.session)),
     ]
     if findings[0].state == GOOD:
-        findings.append(_looked("circuit breakers", lambda: _breakers(systems)))
+        findings += [
+            _looked("circuit breakers", lambda: _breakers(systems)),
+            _looked("freshness", lambda: _freshness(systems)),
+            _looked("lags", lambda: _lags(systems)),
+            _looked("what waits for people", lambda: _waiting(systems)),
+            _looked("quarantine", lambda: _quarantine(systems)),
+            _looked("open alerts", lambda: _open_alerts(systems)),
+        ]
+    findings.append(_looked("addresses of alerts", lambda: _addresses(systems)))
     if not findings[2].is_bad:
         findings += [
             _looked("apps of UniERP", lambda: _apps(systems.session)),
@@ -83,6 +102,66 @@ def _breakers(systems: Systems) -> Finding:
     if not opened:
         return Finding(what, GOOD, "all closed: every system is called")
     return Finding(what, ADVICE, "; ".join(opened), "once the system answers, the next run from that time on closes it")
+
+
+def _freshness(systems: Systems) -> Finding:
+    what = "freshness"
+    late, never = [], []
+    for lag in lags(systems.warehouse):
+        if lag.shop_read_at is None or lag.unierp_read_at is None:
+            never.append(lag.entity)
+        elif datetime.now(UTC) - min(lag.shop_read_at, lag.unierp_read_at) > _STALE:
+            late.append(lag.entity)
+    if never:
+        return Finding(what, ADVICE, f"not read from both sides yet: {', '.join(never)}", "run `unierp sync`")
+    if late:
+        found = f"not read for more than {_STALE}: {', '.join(late)}"
+        return Finding(what, ADVICE, found, "run `unierp sync`, or see in Dagster whether the sensors run")
+    return Finding(what, GOOD, f"every entity was read from both sides within {_STALE}")
+
+
+def _lags(systems: Systems) -> Finding:
+    found = behind(lags(systems.warehouse))
+    if not found:
+        return Finding("lags", GOOD, "every row that was read went through all steps")
+    told = ", ".join(f"{lag.entity} ({lag.waiting:,})" for lag in found)
+    return Finding("lags", ADVICE, f"rows that wait for a step: {told}", "run `unierp sync`; if it fails, it says why")
+
+
+def _waiting(systems: Systems) -> Finding:
+    what = "what waits for people"
+    conflicts, letters = open_conflicts(systems.warehouse), dead_letters(systems.warehouse).height
+    if not conflicts and not letters:
+        return Finding(what, GOOD, "no conflict, no dead letter")
+    remedy = "decide with `unierp conflicts`; mend the cause, then `unierp dead-letters replay`"
+    return Finding(what, ADVICE, f"conflicts: {conflicts:,}; dead letters: {letters:,}", remedy)
+
+
+def _quarantine(systems: Systems) -> Finding:
+    rows = quarantined(systems.warehouse).filter(pl.col("outcome") == "quarantine").select("entity", "key").unique()
+    if rows.is_empty():
+        return Finding("quarantine", GOOD, "empty")
+    told = ", ".join(f"{name} ({n:,})" for name, n in rows.group_by("entity").len().sort("entity").iter_rows())
+    return Finding("quarantine", ADVICE, f"rows: {told}", "`unierp quarantine` says what to mend in the shop")
+
+
+def _open_alerts(systems: Systems) -> Finding:
+    found = open_alerts(systems.warehouse, settings=systems.settings)
+    if not found:
+        return Finding("open alerts", GOOD, "none")
+    return Finding("open alerts", ADVICE, "; ".join(alert.title for alert in found), "`unierp status` shows since when")
+
+
+def _addresses(systems: Systems) -> Finding:
+    what = "addresses of alerts"
+    if systems.settings.alert_urls is None:
+        return Finding(what, ADVICE, "none: nobody is told of an outage", "set UNIERP_ALERT_URLS")
+    found, not_understood = addresses(systems.settings.alert_urls.get_secret_value())
+    if not_understood:
+        return Finding(
+            what, BAD, f"{not_understood} of UNIERP_ALERT_URLS cannot be understood", "write them as apprise does"
+        )
+    return Finding(what, GOOD, ", ".join(address.where for address in found))
 
 
 def _storefront(systems: Systems) -> Finding:

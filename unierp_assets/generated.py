@@ -1,4 +1,4 @@
-"""The pages of the documentation that come out of the code: the storefront contract, the data mapping, the settings.
+"""The files that come out of the code: the storefront contract, the data mapping, the settings, Dagster's instance.
 
 What belongs here: turning declarations into Markdown, and telling whether a page is out of date.
 """
@@ -23,12 +23,14 @@ _ROLES: Mapping[Role, str] = {
 
 def pages(root: Path) -> dict[str, str]:
     """Every generated page by its path below ``root``, as it should be."""
+    from unierp_assets.resources.instance import deployed_instance
     from unierp_assets.storefront.contract import contract_markdown
 
     readme = (root / "README.md").read_text(encoding="utf-8")
     head, _, rest = readme.partition(BEGIN)
     _, _, tail = rest.partition(END)
     return {
+        "deploy/dagster.yaml": deployed_instance(),
         "docs/storefront-contract.md": contract_markdown(),
         "docs/mapping.md": mapping_markdown(),
         "README.md": f"{head}{BEGIN}\n{settings_markdown()}{END}{tail}" if rest else readme,

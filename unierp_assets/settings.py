@@ -52,6 +52,19 @@ class Settings(BaseSettings):
     automatic: bool = Field(
         True, description="Whether sensors and schedules are on from the start; each can be switched in Dagster's page."
     )
+    executor: Literal["in_process", "multiprocess", "celery"] = Field(
+        "in_process",
+        description="Where the steps of a run are taken: in one process (`in_process`), in several of one machine "
+        "(`multiprocess`), or by the workers of several machines (`celery`).",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Address of the Redis through which workers get their work, for example `redis://:key@host/0`.",
+    )
+    worker_lost_seconds: float = Field(
+        300, gt=0, description="Seconds after which a step whose worker has vanished is given to another one."
+    )
+
     alert_urls: SecretStr | None = Field(
         None, description="Where alerts are sent: addresses of apprise, comma separated; nowhere unless set."
     )
@@ -74,6 +87,13 @@ class Settings(BaseSettings):
     )
     low_stock_levels: dict[str, Decimal] = Field(
         {}, description='Other levels by SKU or name of a category, as JSON: `{"Lamps": 20, "CUP-1": 0}`.'
+    )
+    log_file: Path | None = Field(
+        None,
+        description="File to which everything is logged as lines of JSON, `-` for standard output; none unless set.",
+    )
+    event_log_days: int = Field(
+        90, ge=1, description="Days that Dagster's records of ended runs are kept before they are purged."
     )
 
     overlap_seconds: int = Field(

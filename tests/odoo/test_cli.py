@@ -30,23 +30,7 @@ def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[Worl
 
 def unierp(world: World, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command against the world's services; ``environment`` is laid over their settings."""
-    settings = {
-        "UNIERP_ODOO_URL": world.odoo.url,
-        "UNIERP_ODOO_DB": world.odoo.db,
-        "UNIERP_ODOO_LOGIN": world.odoo.login,
-        "UNIERP_ODOO_PASSWORD": world.odoo.password,
-        "UNIERP_WAREHOUSE_URL": world.postgres.url(world.warehouse_name),
-        "UNIERP_STOREFRONT_URL": world.postgres.url(world.shop_name),
-        "COLUMNS": "200",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "unierp_assets.cli", *arguments],
-        env={**os.environ, **settings, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return world.unierp(*arguments, **{"COLUMNS": "200", **environment})
 
 
 def document(run: subprocess.CompletedProcess[str]) -> Any:

@@ -1,9 +1,7 @@
 """An outage of a real Odoo, as a person with the command ``unierp`` meets it: told at once, and over by itself."""
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -31,24 +29,7 @@ def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[Worl
 
 def unierp(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own, as every run is: they share nothing but the warehouse."""
-    settings = {
-        "UNIERP_ODOO_URL": world.odoo.url,
-        "UNIERP_ODOO_DB": world.odoo.db,
-        "UNIERP_ODOO_LOGIN": world.odoo.login,
-        "UNIERP_ODOO_PASSWORD": world.odoo.password,
-        "UNIERP_WAREHOUSE_URL": world.postgres.url(world.warehouse_name),
-        "UNIERP_STOREFRONT_URL": world.postgres.url(world.shop_name),
-        "UNIERP_BREAKER_FAILURES": "3",
-        "UNIERP_BREAKER_SECONDS": str(SECONDS),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "unierp_assets.cli", *arguments],
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return world.unierp(*arguments, UNIERP_BREAKER_FAILURES="3", UNIERP_BREAKER_SECONDS=str(SECONDS))
 
 
 def breaker(world: World) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from unierp_assets.assets.jobs import SYNC_ALL, domain_keys
 from unierp_assets.assets.keys import LOADED_AFTER, Layer, gated_with, key, loaded_before, looked_at
+from unierp_assets.assets.operations import HEALTH
 from unierp_assets.definitions import build_defs, defs
 from unierp_assets.entities import DOMAINS, ENTITIES, entities_of
 from unierp_assets.lab.services import Services
@@ -164,7 +165,7 @@ def test_there_is_a_job_for_everything_and_one_for_each_domain() -> None:
     jobs = {job.name: job for job in defs.get_repository_def().get_all_jobs()}
     assert {SYNC_ALL, *(f"sync_{domain}" for domain in DOMAINS)} <= set(jobs)
     everything = jobs[SYNC_ALL].asset_layer
-    assert everything.executable_asset_keys == KEYS
+    assert everything.executable_asset_keys == KEYS - {HEALTH}
     assert jobs[SYNC_ALL].executor_def.name == "in_process"
 
 

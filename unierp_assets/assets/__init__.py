@@ -6,7 +6,7 @@ made in ``sync`` and ``quality`` and tested there without Dagster.
 
 import dagster as dg
 
-from unierp_assets.assets import customers, finance, inventory, orders, products, reconciliation, reporting
+from unierp_assets.assets import customers, finance, inventory, operations, orders, products, reconciliation, reporting
 
 ALL: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = [
     *products.ASSETS,
@@ -16,5 +16,6 @@ ALL: list[dg.AssetsDefinition | dg.AssetChecksDefinition] = [
     *finance.ASSETS,
     *reconciliation.ASSETS,
     *reporting.ASSETS,
+    *operations.ASSETS,
 ]
 """Every asset and every check that runs as a step of its own."""

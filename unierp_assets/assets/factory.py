@@ -190,9 +190,9 @@ def pass_gates(work: Step, engine: EngineResource, entity: Entity) -> GateReport
     """
     *first, own = gated_with(entity)
     for name in first:
-        engine.once(f"gate {name}", partial(run_the_gate, work.engine, ENTITIES[name]))
+        engine.once(work.engine.run_id, f"gate {name}", partial(run_the_gate, work.engine, ENTITIES[name]))
     report = run_the_gate(work.engine, ENTITIES[own])
-    engine.once(f"gate {own}", lambda: None)
+    engine.once(work.engine.run_id, f"gate {own}", lambda: None)
     work.counts.setdefault(entity.name, {})["quarantined"] = report.quarantined
     return report
 

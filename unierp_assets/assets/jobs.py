@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from unierp_assets.assets import operations
 from unierp_assets.assets.keys import BINDINGS, READ_BACK, Layer, key, writes_storefront
 from unierp_assets.entities import DOMAINS, entities_of
 from unierp_assets.sync.pipeline import tables_of, with_requirements
@@ -27,7 +28,7 @@ def domain_keys(domain: str) -> list[dg.AssetKey]:
 _SELECTIONS: dict[str, tuple[str, dg.AssetSelection]] = {
     SYNC_ALL: (
         "Everything: from the shop to UniERP and back, validated and reconciled.",
-        dg.AssetSelection.all(),
+        dg.AssetSelection.all() - dg.AssetSelection.groups(operations.GROUP),
     ),
     **{
         f"sync_{domain}": (
@@ -38,8 +39,8 @@ _SELECTIONS: dict[str, tuple[str, dg.AssetSelection]] = {
     },
 }
 
+# Where their steps are taken is said once for all of them, in the definitions.
 JOBS = [
-    # The steps mostly wait for the network, and a process of its own would cost each of them a second.
-    dg.define_asset_job(name, selection=selection, description=description, executor_def=dg.in_process_executor)
+    dg.define_asset_job(name, selection=selection, description=description)
     for name, (description, selection) in _SELECTIONS.items()
 ]

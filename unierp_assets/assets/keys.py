@@ -26,6 +26,7 @@ class Layer(StrEnum):
     RECONCILIATION = "reconciliation"
     STOREFRONT = "storefront"
     REPORTING = "reporting"
+    OPERATIONS = "operations"
 
 
 def key(layer: Layer, name: str) -> dg.AssetKey:
@@ -42,8 +43,8 @@ FULL_TAG = "unierp/full"
 """The tag of runs that read and compare everything, not only what changed."""
 
 LOADED_AFTER: dict[str, tuple[str, ...]] = {
-    # An order is created together with its lines.
-    "orders": ("variants", "taxes"),
+    # An order is created together with its lines, and reserves what is in stock when it is confirmed.
+    "orders": ("variants", "taxes", "stock_levels"),
     # The first stock is set absolutely, so nothing may have left before; shipments name the lines they contain.
     "shipments": ("order_lines", "stock_levels"),
     # What is invoiced may be what was delivered, and is converted by the rate of its day.

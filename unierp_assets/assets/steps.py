@@ -19,6 +19,7 @@ from unierp_assets.assets.keys import FULL_TAG, Layer
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import Entity
 from unierp_assets.lab.errors import LabError
+from unierp_assets.logs import bound
 from unierp_assets.odoo import OdooError, OdooUnavailable
 from unierp_assets.quality import GateError, SuiteError
 from unierp_assets.resources import EngineResource
@@ -71,12 +72,16 @@ def step(context: Context, engine: EngineResource, *, exclusive: bool = False) -
     with in_plain_words():
         warehouse = engine.warehouse.get()
         work = Step(engine.context(context.run.run_id, lambda phase, subject: context.log.info(f"{phase} {subject}")))
-        engine.once("record", lambda: _note(work, "running"))
+        engine.once(context.run.run_id, "record", lambda: _note(work, "running"))
         if FULL_TAG in context.run.tags:
-            engine.once("rewind", lambda: rewind(warehouse, context.run.run_id))
-        with _locked(context, warehouse) if exclusive else nullcontext(), _recorded(work):
+            engine.once(context.run.run_id, "rewind", lambda: rewind(warehouse, context.run.run_id))
+        with (
+            bound(run_id=context.run.run_id),
+            _locked(context, warehouse) if exclusive else nullcontext(),
+            _recorded(work),
+        ):
             if exclusive:
-                engine.once("preflight", lambda: preflight(work.engine, entities_of_run(context)))
+                engine.once(context.run.run_id, "preflight", lambda: preflight(work.engine, entities_of_run(context)))
             yield work
 
 

@@ -50,6 +50,11 @@ def main() -> None:
     from unierp_assets import display
 
     try:
+        if os.environ.get("UNIERP_LOG_FILE"):
+            # Only where it is asked for: it takes a while to load.
+            from unierp_assets.logs import log_for_machines
+
+            log_for_machines()
         app()
     except Exception as error:  # the last place where anything can be told to the person
         if os.environ.get("UNIERP_DEBUG"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,3 +71,19 @@ def fail(message: str) -> None:
 
     display.error(message)
     raise typer.Exit(1)
+
+
+def span(since: datetime | None) -> str:
+    """How long ago an instant was, in the largest unit that tells enough; empty for none."""
+    if since is None:
+        return ""
+    seconds = max(int((datetime.now(UTC) - since).total_seconds()), 0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def ago(at: datetime | None) -> str:
+    """The same as people say it."""
+    return f"{span(at)} ago" if at else "never"

@@ -7,19 +7,24 @@ import typer
 
 from unierp_assets.cli.common import Json, Odoo, open_systems, version_of
 
-lab_app = typer.Typer(help="Real PostgreSQL and Odoo on this machine, without Docker or root.", no_args_is_help=True)
+lab_app = typer.Typer(
+    help="Real PostgreSQL, Odoo and Redis on this machine, without Docker or root.", no_args_is_help=True
+)
 warehouse_app = typer.Typer(help="The staging warehouse.", no_args_is_help=True)
 
 
 @lab_app.command("up")
 def lab_up(odoo: Odoo = None, json: Json = False) -> None:
-    """Start PostgreSQL and Odoo; what runs already is left alone."""
+    """Start PostgreSQL and Odoo, and Redis where UNIERP_EXECUTOR is celery; what runs already is left alone."""
     from unierp_assets.lab.lab import Lab
     from unierp_assets.lab.progress import SilentReporter, reporter_for
     from unierp_assets.settings import get_settings
 
-    lab = Lab(get_settings().home)
-    lab.up(version_of(odoo), SilentReporter() if json else reporter_for())
+    settings, progress = get_settings(), SilentReporter() if json else reporter_for()
+    lab = Lab(settings.home)
+    lab.up(version_of(odoo), progress)
+    if settings.executor == "celery" and settings.broker_url is None:
+        lab.up_redis(progress)
     lab_status(json=json)
 
 

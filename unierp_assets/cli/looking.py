@@ -1,25 +1,28 @@
 """Where things stand: runs, quarantine, differences, the health of every service."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from unierp_assets.cli.common import Json, Odoo, open_systems, show_reconciliation
+from unierp_assets.cli.common import Json, Odoo, ago, counted, open_systems, show_reconciliation, span
 
 app = typer.Typer()
 
 
 @app.command()
 def status(odoo: Odoo = None, json: Json = False) -> None:
-    """Where things stand: the last runs, systems that are left alone, what waits, what is in quarantine."""
+    """Where things stand: the last runs, open alerts, systems that are left alone, what waits and since when."""
     from unierp_assets import display
+    from unierp_assets.alerts import open_alerts
     from unierp_assets.sync.status import status_of
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()
         found = status_of(systems.warehouse)
+        alerts = open_alerts(systems.warehouse, settings=systems.settings)
     if json:
-        display.print_json(found.to_dict())
+        display.print_json({**found.to_dict(), "alerts": [asdict(alert) for alert in alerts]})
         return
     display.table("Last runs", ["run", "kind", "started (UTC)", "seconds", "status"], found.runs)
     display.table(
@@ -27,9 +30,28 @@ def status(odoo: Odoo = None, json: Json = False) -> None:
     )
     display.table(
         "Entities",
-        ["entity", "accepted", "new", "quarantined", "merged", "withdrawn", "in UniERP", "held", "failed"],
+        ["entity", "accepted", "new", "quarantined", "merged", "withdrawn", "in UniERP", "held", "failed", "parked"],
         found.entities,
     )
+    display.table(
+        "How far behind",
+        ["entity", "shop read", "UniERP read", "to stage", "to validate", "to load", "behind for"],
+        [
+            [
+                *(lag.entity, ago(lag.shop_read_at), ago(lag.unierp_read_at)),
+                *(lag.to_stage, lag.to_validate, lag.to_load, span(lag.behind_since)),
+            ]
+            for lag in found.lags
+        ],
+    )
+    display.table(
+        "Open alerts",
+        ["severity", "title", "since", "last told"],
+        [[alert.severity.value, alert.title, ago(alert.raised_at), ago(alert.told_at)] for alert in alerts],
+    )
+    waits = f"{counted(found.conflicts, 'conflict')} and {counted(found.dead_letters, 'dead letter')}"
+    if found.conflicts or found.dead_letters:
+        display.out.print(f"{waits} wait for a person: `unierp conflicts`, `unierp dead-letters`.")
 
 
 @app.command()

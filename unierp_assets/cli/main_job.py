@@ -1,5 +1,6 @@
 """The main job: fill a sample shop, see what a sync would write, and sync."""
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,10 +8,13 @@ import typer
 from unierp_assets.cli.common import Domain, Json, Odoo, counted, fail, open_systems, show_reconciliation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unierp_assets.sync.pipeline import Summary
     from unierp_assets.wiring import Systems
 
 app = typer.Typer()
+_log = logging.getLogger(__name__)
 
 
 @app.command()
@@ -174,14 +178,33 @@ def _ensure_sample(systems: "Systems", products: int, customers: int, orders: in
 
 
 def _sync(systems: "Systems", domain: str | None, approved: str | None, *, quiet: bool) -> "Summary":
-    from unierp_assets import display
+    from unierp_assets import display, logs
     from unierp_assets.sync.pipeline import Pipeline, new_run_id
 
     systems.warehouse.upgrade()
     pipeline = Pipeline(systems.context(new_run_id()), domain)
-    with display.run_progress(pipeline.steps, enabled=not quiet) as on_step:
-        pipeline.context.on_step = on_step
-        return pipeline.sync(approved)
+    with (
+        display.run_progress(pipeline.steps, enabled=not quiet) as on_step,
+        logs.bound(run_id=pipeline.context.run_id),
+    ):
+        pipeline.context.on_step = _logged(on_step, pipeline.context.run_id)
+        try:
+            summary = pipeline.sync(approved)
+        except Exception as error:
+            _log.error("the sync failed: %s", error, exc_info=error)
+            raise
+        _log.info("the sync ended, with %s", counted(summary.differences, "difference"))
+        return summary
+
+
+def _logged(on_step: "Callable[[str, str], None]", run_id: str) -> "Callable[[str, str], None]":
+    """The listener, which tells the log too; several threads call it."""
+
+    def told(phase: str, subject: str) -> None:
+        _log.info("%s %s", phase, subject, extra={"run_id": run_id, "entity": subject})
+        on_step(phase, subject)
+
+    return told
 
 
 def _show_summary(systems: "Systems", summary: "Summary") -> None:

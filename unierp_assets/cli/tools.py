@@ -27,6 +27,42 @@ def ui(
 
 
 @app.command()
+def worker(
+    processes: Annotated[int, typer.Option(min=1, help="Steps that it takes at a time.")] = 1,
+    name: Annotated[str, typer.Option(help="Its name, unique on this machine.")] = "worker",
+    odoo: Odoo = None,
+) -> None:
+    """Take steps of runs, on this or any machine, where UNIERP_EXECUTOR is celery; until Ctrl-C."""
+    import os
+
+    from unierp_assets.lab.services import resolve_services
+    from unierp_assets.resources.instance import prepare_dagster_home
+    from unierp_assets.settings import get_settings
+
+    if get_settings().executor != "celery":
+        fail("There is no work for workers; set UNIERP_EXECUTOR=celery here and where Dagster runs.")
+    if "DAGSTER_HOME" not in os.environ:
+        settings = get_settings()
+        services = resolve_services(settings, version_of(odoo), start=False)
+        os.environ.update(prepare_dagster_home(settings, services))
+        get_settings.cache_clear()
+    from unierp_assets.resources.worker import app as celery
+
+    celery.worker_main(
+        [
+            "worker",
+            "--hostname",
+            f"{name}@%h",
+            "--concurrency",
+            str(processes),
+            "--queues",
+            "dagster",
+            "--without-gossip",
+        ]
+    )
+
+
+@app.command()
 def bench(
     products: Annotated[int, typer.Option(min=10, help="Products of the bench's shop.")] = 5_000,
     customers: Annotated[int, typer.Option(min=10, help="Customers of the bench's shop.")] = 5_000,

@@ -1,7 +1,7 @@
-"""The lab of one project folder: PostgreSQL and Odoo, brought up, looked at, taken down.
+"""The lab of one project folder: PostgreSQL, Odoo and Redis, brought up, looked at, taken down.
 
 What belongs here: the order of things and what is remembered. What does not: how a server is run
-(``postgres``, ``odoo``) and which addresses a command uses (``services``).
+(``postgres``, ``odoo``, ``redis``) and which addresses a command uses (``services``).
 """
 
 import secrets
@@ -16,6 +16,7 @@ from unierp_assets.lab.odoo import VERSIONS, OdooInstance, OdooServer, OdooVersi
 from unierp_assets.lab.postgres import Cluster, PostgresServer
 from unierp_assets.lab.processes import HOST, free_port
 from unierp_assets.lab.progress import Reporter, SilentReporter
+from unierp_assets.lab.redis import RedisInstance
 from unierp_assets.lab.state import LabState, load_state, save_state
 
 DEFAULT_VERSION: OdooVersion = "19"
@@ -64,6 +65,7 @@ class Lab:
         self._lock = self.folder.parent / "lab.lock"
         self._state_file = self.folder / "state.json"
         self._cluster = Cluster(self.folder / "postgres")
+        self._redis = RedisInstance(self.folder / "redis")
 
     def state(self) -> LabState:
         """What is remembered of the servers; they may have died since."""
@@ -101,6 +103,16 @@ class Lab:
             self._start_postgres(None, state, progress)
             return state
 
+    def up_redis(self, progress: Reporter | None = None) -> LabState:
+        """Make sure that Redis runs, which only the executor for several machines needs."""
+        progress = progress or SilentReporter()
+        with self._changing(progress) as state:
+            if state.redis is None or not state.redis.accepts():
+                with progress.step("Starting Redis") as detail:
+                    state.redis = self._redis.start(state.redis)
+                    detail(f"port {state.redis.port}")
+            return state
+
     def down(self, progress: Reporter | None = None) -> list[str]:
         """Stop the servers that :meth:`up` started, and nothing else. The names of those that ran."""
         progress = progress or SilentReporter()
@@ -124,6 +136,7 @@ class Lab:
         """The password of each service, by its name in :meth:`status`."""
         state = self.state()
         known = {"PostgreSQL": state.postgres.password} if state.postgres else {}
+        known |= {"Redis": state.redis.password} if state.redis else {}
         return known | {f"Odoo {version}": server.password for version, server in state.odoo.items()}
 
     def status(self) -> list[ServiceStatus]:
@@ -156,6 +169,10 @@ class Lab:
                     str(self._odoo(version).log),
                 )
             )
+        if state.redis:
+            up = self._redis.is_alive() and state.redis.accepts()
+            pid = state.redis.process.pid if up and state.redis.process else None
+            rows.append(ServiceStatus("Redis", up, f"{HOST}:{state.redis.port}", (), pid, str(self._redis.log)))
         return rows
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -227,6 +244,12 @@ class Lab:
                 stopped.append(f"Odoo {version}")
             if server:
                 state.odoo[version] = replace(server, process=None)
+        if self._redis.is_alive():
+            with progress.step("Stopping Redis"):
+                self._redis.stop()
+            stopped.append("Redis")
+        if state.redis:
+            state.redis = replace(state.redis, process=None)
         if self._cluster.is_running():
             with progress.step("Stopping PostgreSQL"):
                 self._cluster.stop()

@@ -24,7 +24,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Where everything is. ``dagster_url`` is None where the lab runs no PostgreSQL to keep Dagster's own records."""
+    """Where everything is.
+
+    ``dagster_url`` is None where the lab runs no PostgreSQL to keep Dagster's own records, ``broker_url`` where no work
+    is shared among workers.
+    """
 
     odoo_url: str
     odoo_db: str
@@ -33,6 +37,7 @@ class Services:
     warehouse_url: "SecretStr"
     storefront_url: "SecretStr"
     dagster_url: "SecretStr | None"
+    broker_url: "SecretStr | None" = None
 
 
 def resolve_services(
@@ -86,7 +91,27 @@ def resolve_services(
         warehouse_url=_known(settings.warehouse_url or of_lab(warehouse_database(version))),
         storefront_url=_known(settings.storefront_url or of_lab(storefront_database(version))),
         dagster_url=of_lab(DAGSTER),
+        broker_url=resolve_broker(settings, start=start, progress=progress),
     )
+
+
+def resolve_broker(
+    settings: "Settings", *, start: bool = False, progress: Reporter | None = None
+) -> "SecretStr | None":
+    """The Redis through which workers get their work; None where the settings choose no workers.
+
+    Raises:
+        LabError: None is configured, and that of the lab does not run or cannot be started.
+    """
+    from pydantic import SecretStr
+
+    if settings.executor != "celery" or settings.broker_url:
+        return settings.broker_url
+    lab = Lab(settings.home)
+    server = (lab.up_redis(progress) if start else lab.state()).redis
+    if server is None or server.process is None or not server.process.is_alive():
+        raise LabError("UNIERP_EXECUTOR is celery, but no Redis runs: set UNIERP_BROKER_URL, or run `unierp lab up`.")
+    return SecretStr(server.url)
 
 
 def _known(value: _T | None) -> _T:

@@ -13,8 +13,9 @@ from unierp_assets.lab.errors import LabError
 from unierp_assets.lab.odoo import OdooServer, OdooVersion
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.lab.processes import ProcessRef
+from unierp_assets.lab.redis import RedisServer
 
-_S = TypeVar("_S", PostgresServer, OdooServer)
+_S = TypeVar("_S", PostgresServer, OdooServer, RedisServer)
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class LabState:
     postgres: PostgresServer | None = None
     odoo: dict[OdooVersion, OdooServer] = field(default_factory=dict)
     current: OdooVersion | None = None
+    redis: RedisServer | None = None
 
 
 def load_state(file: Path) -> LabState:
@@ -47,7 +49,8 @@ def load_state(file: Path) -> LabState:
             if version in data["odoo"]
         }
         postgres = _server(PostgresServer, data["postgres"]) if data["postgres"] else None
-        return LabState(postgres, odoo, data["current"])
+        redis = _server(RedisServer, data["redis"]) if data.get("redis") else None
+        return LabState(postgres, odoo, data["current"], redis)
     except (ValueError, KeyError, TypeError) as error:
         raise LabError(f"The lab's state file {file} is damaged; run `unierp lab reset`.") from error
 

@@ -6,10 +6,11 @@ It hands out the :class:`~unierp_assets.sync.context.SyncContext` that every ste
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from unierp_assets.resources.systems import StorefrontResource, UniErpResource, WarehouseResource
 from unierp_assets.settings import get_settings
@@ -37,7 +38,6 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
     overlap_seconds: int | None = Field(default=None, description="How far incremental reads go back.")
     slice_rows: int | None = Field(default=None, description="Rows worked on at a time.")
     batch: int | None = Field(default=None, description="Records per bulk call to UniERP.")
-    _done: set[str] = PrivateAttr(default_factory=set)
 
     def context(self, run_id: str, on_step: Callable[[str, str], None]) -> "SyncContext":
         """The engine's context for a step of a run; ``on_step`` is told (phase, subject) as work begins."""
@@ -83,9 +83,16 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
             batch=self.batch or settings.odoo_batch,
         )
 
-    def once(self, name: str, work: Callable[[], object]) -> None:
+    def once(self, run_id: str, name: str, work: Callable[[], object]) -> None:
         """Does what a run needs only once, however many of its steps ask for it; per process, and again where it
         failed."""
-        if name not in self._done:
+        done = _done_in(run_id)
+        if name not in done:
             work()
-            self._done.add(name)
+            done.add(name)
+
+
+@lru_cache(maxsize=8)
+def _done_in(run_id: str) -> set[str]:
+    """What this process did for a run. A worker makes its resources anew for each step, and serves several runs."""
+    return set()

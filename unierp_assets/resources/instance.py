@@ -28,13 +28,19 @@ START_SECONDS = 300
 """How long the web page may take to answer."""
 STOP_SECONDS = 60
 
+_LAB = "# Written by `unierp ui` at every start: changes are lost. A deployment brings a file of its own."
+_DEPLOYED = """\
+# Dagster's instance in production: copy it to the folder DAGSTER_HOME names, wherever Dagster or a worker runs.
+# Written by `unierp docs` from what the lab runs on: change it in unierp_assets/resources/instance.py."""
+
 _INSTANCE = """\
-# Written by `unierp ui` at every start: changes are lost. A deployment brings a file of its own.
+{head}
 telemetry:
   enabled: false
 nux:
   enabled: false
 {storage}
+# A run whose process vanished (a machine that is gone, kill -9) is noticed and ended.
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180
@@ -51,6 +57,11 @@ run_coordinator:
 sensors:
   use_threads: true
   num_workers: 4
+# Only such a run is started again. One whose step failed is not: the engine has repeated by then what may be repeated.
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
 concurrency:
   runs:
     max_concurrent_runs: 4
@@ -59,6 +70,14 @@ concurrency:
   pools:
     granularity: run
     default_limit: 1
+# The log for machines: only where UNIERP_LOG_FILE names a file.
+python_logs:
+  dagster_handler_config:
+    handlers:
+      machines:
+        class: unierp_assets.logs.JsonHandler
+        level: DEBUG
+# Of ticks. Runs and their events are purged by the job purge_event_log, after UNIERP_EVENT_LOG_DAYS.
 retention:
   schedule:
     purge_after_days: 30
@@ -103,7 +122,10 @@ def prepare_dagster_home(settings: "Settings", services: "Services") -> dict[str
     folder = dagster_home(settings)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dagster.yaml").write_text(
-        _INSTANCE.format(storage=_POSTGRES if services.dagster_url else "# Records are kept in files of this folder.")
+        _INSTANCE.format(
+            head=_LAB,
+            storage=_POSTGRES if services.dagster_url else "# Records are kept in files of this folder.",
+        )
     )
     (folder / "workspace.yaml").write_text(_WORKSPACE)
     environment = {
@@ -116,9 +138,17 @@ def prepare_dagster_home(settings: "Settings", services: "Services") -> dict[str
         "UNIERP_WAREHOUSE_URL": services.warehouse_url.get_secret_value(),
         "UNIERP_STOREFRONT_URL": services.storefront_url.get_secret_value(),
     }
+    environment["UNIERP_EXECUTOR"] = settings.executor
+    if services.broker_url:
+        environment["UNIERP_BROKER_URL"] = services.broker_url.get_secret_value()
     if services.dagster_url:
         environment[STORAGE_VARIABLE] = _for_dagster(services.dagster_url.get_secret_value())
     return environment
+
+
+def deployed_instance() -> str:
+    """``dagster.yaml`` of a deployment: the lab's, with its records in PostgreSQL."""
+    return _INSTANCE.format(head=_DEPLOYED, storage=_POSTGRES)
 
 
 def dagster_home(settings: "Settings") -> Path:
@@ -217,6 +247,8 @@ def run_ui(settings: "Settings", services: "Services", port: int = 3000) -> int:
             return 1
         console.print(f"Dagster: [link={dagster.url}]{dagster.url}[/link] (Ctrl-C stops it)", soft_wrap=True)
         console.print(f"UniERP:  {services.odoo_url} (log in as {services.odoo_login})", soft_wrap=True)
+        if settings.executor == "celery":
+            console.print("Workers: start some with `unierp worker --name ...`, on this machine or others")
         console.print(f"Log:     {dagster.log}", soft_wrap=True, style="dim")
         return dagster.wait()
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ SENSORS: list[dg.SensorDefinition] = [
     stock.low_stock_sensor,
     dg.AutomationConditionSensorDefinition(
         "reports_follow",
-        target=dg.AssetSelection.key_prefixes("reporting"),
+        target=dg.AssetSelection.groups("reconciliation", "reporting", "operations"),
         default_status=SENSORS_AT_FIRST,
         minimum_interval_seconds=REPORTS_SECONDS,
         description="Makes reports anew after loads, for many changes together.",

@@ -1,6 +1,7 @@
 """Carries out a plan and has both sides agree: which applier serves which entity, and what is remembered afterwards."""
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,6 +23,8 @@ from unierp_assets.sync.state import FAILED, HELD, binding_rows, bound_ids, set_
 from unierp_assets.sync.writeback import write_back
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER
+
+_log = logging.getLogger(__name__)
 
 APPLIERS: dict[str, type[Applier]] = {
     "price_lists": PriceLists,
@@ -152,6 +155,10 @@ def _agree(
             ),
         ]
     )
+    for result in results:
+        if result.state == FAILED and not result.interrupted:
+            # What the server said may name a person: it stands in `sync.pending` alone.
+            _log.warning("UniERP refused a record", extra={"entity": entity.name, "key": result.key})
     # What was interrupted stays as pending as it was: it may be remembered nowhere else.
     settled = set(plan.keys) - set(waiting[KEY].to_list()) - set(interrupted)
     set_pending(tx, entity.name, run_id, sorted(settled), waiting)

@@ -9,6 +9,7 @@ from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_c
 from unierp_assets.storefront.source import pages
 from unierp_assets.sync.codec import parse_instant
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.state import note_read
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT
 
 
@@ -38,7 +39,10 @@ def extract(context: SyncContext, table: str) -> int:
             if cursor is None or newest > cursor:
                 cursor = newest
                 tx.set_cursor(cursor_name, newest.isoformat())
-    return changed + _mark_deleted(context, table, landing)
+    changed += _mark_deleted(context, table, landing)
+    with context.warehouse.transaction() as tx:
+        note_read(tx, landing, now)
+    return changed
 
 
 def _mark_deleted(context: SyncContext, table: str, landing: sa.Table) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -38,8 +39,9 @@ from unierp_assets.sync.state import (
     bound_ids,
     bury_the_dead,
     end_run,
+    note_read,
 )
-from unierp_assets.warehouse.tables import ACCEPTED, PENDING, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
+from unierp_assets.warehouse.tables import ACCEPTED, LANDING_UNIERP, PENDING, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
 
 LOCK = "sync"
 PREVIEW = "plan"
@@ -116,10 +118,13 @@ def gate(context: SyncContext, entity: Entity) -> GateReport:
 
 def pull_entity(context: SyncContext, entity: Entity) -> int:
     """Reads what changed in UniERP; returns how many landing rows differ from before."""
-    if entity.name == "stock_levels":
-        return pull_stock(context, entity)
-    changed = pull(context, entity)
-    return changed + pull_progress(context, entity) if entity.name == "orders" else changed
+    now = datetime.now(UTC)
+    changed = pull_stock(context, entity) if entity.name == "stock_levels" else pull(context, entity)
+    if entity.name == "orders":
+        changed += pull_progress(context, entity)
+    with context.warehouse.transaction() as tx:
+        note_read(tx, LANDING_UNIERP[entity.name], now)
+    return changed
 
 
 def load_entity(context: SyncContext, entity: Entity) -> Applied:

@@ -56,6 +56,16 @@ def binding_rows(entity: str, model: str, ids: Mapping[str, int], run_id: str) -
     ).with_columns(run_id=pl.lit(run_id), bound_at=pl.lit(datetime.now(UTC)).dt.cast_time_unit("us"))
 
 
+def read_cursor(table: sa.Table) -> str:
+    """Name of the cursor that tells when all of a landing table was last read, whether or not anything had changed."""
+    return f"read:{table.fullname}"
+
+
+def note_read(tx: Transaction, table: sa.Table, at: datetime) -> None:
+    """Remembers that everything up to this instant was read."""
+    tx.set_cursor(read_cursor(table), at.isoformat())
+
+
 def merged_into(tx: Transaction, entity: str) -> pl.DataFrame:
     """The merged duplicates of an entity: columns ``key`` and ``into_key``."""
     return tx.read(sa.select(MERGES.c.key, MERGES.c.into_key).where(MERGES.c.entity == entity))

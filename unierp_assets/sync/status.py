@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.sync.breaker import circuits
-from unierp_assets.sync.state import FAILED, HELD
+from unierp_assets.sync.health import Lag, lags, open_conflicts
+from unierp_assets.sync.state import FAILED, HELD, PARKED
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import LANDING_UNIERP, PENDING, QUARANTINE, RUNS, STAGING, STATUSES
 
@@ -17,15 +18,22 @@ from unierp_assets.warehouse.tables import LANDING_UNIERP, PENDING, QUARANTINE, 
 @dataclass(frozen=True, slots=True)
 class Status:
     """``runs``: id, kind, start, seconds, status of the last ten. ``breakers``: system, address, state, since when
-    it is open, reason, when it is tried again. ``entities``: name and counts. Instants are UTC."""
+    it is open, reason, when it is tried again. ``entities``: name and counts. ``lags``: how far each entity is behind.
+    ``conflicts`` and ``dead_letters`` count what waits for a person. Instants are UTC."""
 
     runs: list[tuple[Any, ...]]
     breakers: list[tuple[Any, ...]]
     entities: list[tuple[Any, ...]]
+    lags: list[Lag]
+    conflicts: int
+    dead_letters: int
 
     def to_dict(self) -> dict[str, Any]:
         """The same for machines."""
-        columns = ("entity", "accepted", "new", "quarantined", "merged", "withdrawn", "in_unierp", "held", "failed")
+        columns = (
+            *("entity", "accepted", "new", "quarantined", "merged", "withdrawn"),
+            *("in_unierp", "held", "failed", "parked"),
+        )
         return {
             "runs": [
                 dict(zip(("run_id", "kind", "started_at", "seconds", "status"), run, strict=True)) for run in self.runs
@@ -35,6 +43,9 @@ class Status:
                 for row in self.breakers
             ],
             "entities": [dict(zip(columns, row, strict=True)) for row in self.entities],
+            "lags": [lag.to_dict() for lag in self.lags],
+            "conflicts": self.conflicts,
+            "dead_letters": self.dead_letters,
         }
 
 
@@ -85,9 +96,17 @@ def status_of(warehouse: Warehouse) -> Status:
                     present,
                     pending.get((name, HELD), 0),
                     pending.get((name, FAILED), 0),
+                    pending.get((name, PARKED), 0),
                 )
             )
-    return Status(runs.rows(), breakers, rows)
+    return Status(
+        runs.rows(),
+        breakers,
+        rows,
+        lags(warehouse),
+        open_conflicts(warehouse),
+        sum(count for (_, state), count in pending.items() if state == PARKED),
+    )
 
 
 def _second(instant: datetime | None) -> str | None:
