@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 SIZE = (4, 4, 4)
 WORKERS = ("first", "second")
 LOST_SECONDS = 10
-PATIENCE = 240
+PATIENCE = 420
+"""Seconds that half a run may take on a machine that does something else too; a free one needs a quarter of it."""
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1200),
     # What becomes of a record is the same wherever the step is taken; that each version is loaded rightly is told in
     # test_sync.
     pytest.mark.parametrize("odoo_server", ["19"], indirect=True, scope="module"),
@@ -158,7 +160,8 @@ def test_two_workers_share_a_run_and_one_that_is_killed_in_the_middle_loses_noth
     run = deployment.submit(SYNC_ALL)
     alone.sync()
     step = "unierp__products"
-    assert wait_until(lambda: bool(deployment.taken_by(run, step)), PATIENCE), deployment.told()
+    begun = wait_until(lambda: bool(deployment.taken_by(run, step)) or deployment.finished(run), PATIENCE)
+    assert begun, deployment.told()
     (victim,) = deployment.taken_by(run, step)
     deployment.kill_worker(victim)
     shared = deployment.taken_by(run)

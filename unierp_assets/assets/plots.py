@@ -26,6 +26,8 @@ def day_of_work(throughput: pl.DataFrame, delays: pl.DataFrame, now: datetime) -
     bottoms: dict[datetime, int] = {}
     for system, colour in _COLOURS.items():
         rows = throughput.filter(pl.col("system") == system)
+        if rows.is_empty():
+            continue  # widths of time cannot be drawn where there is none
         hours, entries = rows["hour"].to_list(), rows["entries"].to_list()
         above.bar(
             hours,
@@ -40,7 +42,8 @@ def day_of_work(throughput: pl.DataFrame, delays: pl.DataFrame, now: datetime) -
             bottoms[hour] = bottoms.get(hour, 0) + count
     above.set_ylabel("entries in the ledger")
     above.set_title("Written in each hour", loc="left", fontsize=10)
-    above.legend(loc="upper left", fontsize=8)
+    if bottoms:
+        above.legend(loc="upper left", fontsize=8)
     middle = [hour + timedelta(minutes=27) for hour in delays["hour"].to_list()]
     below.plot(middle, delays["median"].to_list(), "o-", color="#2b8a8a", label="half of them within")
     below.plot(middle, delays["p95"].to_list(), "o--", color="#c2552d", label="95 % within")

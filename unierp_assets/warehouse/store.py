@@ -314,15 +314,24 @@ class Warehouse:
                 self._connect(self._url.database).close()
         except WarehouseUnavailable:
             # The reason reaches us as a sentence in the server's language: rather look than parse it.
-            try:
-                with self._connect(_MAINTENANCE_DATABASE) as server:
-                    found = server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (self._url.database,))
-                    if not found.fetchone():
-                        return True
-            except psycopg.Error:
-                pass
-            raise
+            there = self._is_listed()
+            if there is None:
+                raise
+            if not there:
+                return True
+            # Another process made it meanwhile; if that is not it, this tells the reason.
+            with translated(self.where):
+                self._connect(self._url.database).close()
         return False
+
+    def _is_listed(self) -> bool | None:
+        """Whether the server has the database; None where that cannot be told."""
+        try:
+            with self._connect(_MAINTENANCE_DATABASE) as server:
+                found = server.execute("SELECT 1 FROM pg_database WHERE datname = %s", (self._url.database,))
+                return found.fetchone() is not None
+        except psycopg.Error:
+            return None
 
     def _create_missing_database(self) -> None:
         if not self._database_is_missing():
