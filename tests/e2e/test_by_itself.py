@@ -27,7 +27,7 @@ from unierp_assets.settings import Settings
 if TYPE_CHECKING:
     from conftest import RunningOdoo
 
-PATIENCE = 90
+PATIENCE = 240
 """Seconds that a change may take on a busy machine before the test gives up."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("odoo_server", ["19"], indirect=True, scope="module")]

@@ -71,13 +71,15 @@ def asked(context: dg.SensorEvaluationContext, engine: EngineResource, look: Loo
         last_binding_id(watch.session, watch.namespace)
     except (WarehouseError, StorefrontError, OdooError) as error:
         return dg.SkipReason(f"It could not be seen whether something changed: {error}")
+    # Whether it is tried again is decided here, by what has not arrived: Dagster's own retries would come on top.
+    tags = {CHANGE_TAG: decision.change, "dagster/max_retries": "0"}
     if not decision.entities:
-        return dg.RunRequest(decision.key, job_name=SYNC_ALL, tags={CHANGE_TAG: decision.change})
+        return dg.RunRequest(decision.key, job_name=SYNC_ALL, tags=tags)
     return dg.RunRequest(
         decision.key,
         job_name=SYNC_CHANGES,
         run_config=run_config(decision.tables, decision.entities),
-        tags={CHANGE_TAG: decision.change},
+        tags=tags,
     )
 
 
