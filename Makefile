@@ -69,6 +69,10 @@ chaos: $(STAMP) ## Kill syncs, servers and connections by the hundred (KILLS=, C
 	@$(BIN)/pytest tests/chaos -v -rA --odoo $(or $(ODOO),19) --chaos-kills $(KILLS) --chaos-calls $(CALLS) \
 	  $(if $(SEED),--chaos-seed $(SEED)) -o timeout=14400 $(ARGS)
 
+.PHONY: long
+long: $(STAMP) ## The tests that take minutes each: Dagster by itself through changes and outages, two workers with Redis
+	@$(BIN)/pytest -m long --odoo $(or $(ODOO),19) -s -rA -o timeout=3600 $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, formatting, types and the import rule
 	@$(BIN)/ruff check .

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATIENCE = 240
 """Seconds that a change may take on a busy machine before the test gives up."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("odoo_server", ["19"], indirect=True, scope="module")]
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("odoo_server", ["19"], indirect=True, scope="module")]
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ PATIENCE = 420
 """Seconds that half a run may take on a machine that does something else too; a free one needs a quarter of it."""
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(1200),
     # What becomes of a record is the same wherever the step is taken; that each version is loaded rightly is told in
     # test_sync.

@@ -30,6 +30,8 @@ def logger(log: Path) -> Iterator[logging.Logger]:
     logger = logging.getLogger("unierp_assets.test")
     handler = JsonHandler()
     logger.addHandler(handler)
+    # What another test has installed for the whole process would write the line once more.
+    logger.propagate = False
     yield logger
     logger.removeHandler(handler)
 

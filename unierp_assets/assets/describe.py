@@ -43,11 +43,9 @@ WINDOWS = {
 """By group: how long ago the data of an asset may have been looked at, whether it changed or not."""
 
 
-def freshness_of(group: str) -> dg.FreshnessPolicy | None:
-    """The window of a group's assets, if it has one; they are marked when two thirds of it have passed."""
-    window = WINDOWS.get(group)
-    if window is None:
-        return None
+def freshness_of(group: str) -> dg.FreshnessPolicy:
+    """The window of a group's assets; they are marked when two thirds of it have passed."""
+    window = WINDOWS[group]
     return dg.FreshnessPolicy.time_window(fail_window=window, warn_window=window * 2 / 3)
 
 

@@ -34,7 +34,7 @@ ASKED_WITHIN = 3
 def windows() -> dict[dg.AssetKey, timedelta]:
     """How old each asset may become."""
     return {
-        spec.key: WINDOWS[spec.group_name]
+        spec.key: WINDOWS[spec.group_name or ""]
         for item in ALL
         if isinstance(item, dg.AssetsDefinition)
         for spec in item.specs
