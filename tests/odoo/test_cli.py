@@ -39,7 +39,7 @@ def unierp(world: World, *arguments: str, **environment: str) -> subprocess.Comp
     """Runs the command against the world's services; ``environment`` is laid over their settings.
 
     Its entry point is called here, without the seconds that a process of its own takes to start; it has one in
-    test_outage.py and test_operations.py.
+    test_outage.py and test_status_and_logs.py.
     """
     shown, told, code = io.StringIO(), io.StringIO(), 0
     with (

@@ -3,6 +3,7 @@
 Everything heavy is imported inside the commands, so that ``unierp --help`` answers at once.
 """
 
+import logging
 import os
 import sys
 
@@ -49,6 +50,8 @@ def main() -> None:
     """Entry point: errors become one sentence and an exit code, without a traceback (unless UNIERP_DEBUG is set)."""
     from unierp_assets import display
 
+    # Where no log was asked for, what is logged goes nowhere: people are told in words.
+    logging.getLogger("unierp_assets").addHandler(logging.NullHandler())
     try:
         if os.environ.get("UNIERP_LOG_FILE"):
             # Only where it is asked for: it takes a while to load.

@@ -100,7 +100,7 @@ def test_dagsters_runs_are_logged_with_run_step_and_entity(
     log = tmp_path / "unierp.jsonl"
     monkeypatch.setenv("UNIERP_LOG_FILE", str(log))
     get_settings.cache_clear()
-    handlers = {"machines": {"class": "unierp_assets.logs.JsonHandler", "level": "INFO"}}
+    handlers = {"machines": {"class": "unierp_assets.logs.JsonHandler", "level": "DEBUG"}}
     with dg.DagsterInstance.local_temp(
         overrides={"python_logs": {"dagster_handler_config": {"handlers": handlers}}}
     ) as dagster:
