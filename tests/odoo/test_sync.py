@@ -143,6 +143,7 @@ def test_a_second_sync_writes_nothing(world: World) -> None:
     assert_nothing_was_written(world.sync())
 
 
+@pytest.mark.newest
 def test_one_price_changed_in_the_shop_is_one_change_of_one_field(world: World) -> None:
     ((price, product),) = world.shop(
         "SELECT min(p.id), v.product_id FROM prices p JOIN variants v ON v.id = p.variant_id "
@@ -171,6 +172,7 @@ def test_one_price_changed_in_the_shop_is_one_change_of_one_field(world: World) 
     assert_nothing_was_written(world.sync())
 
 
+@pytest.mark.newest
 def test_a_row_that_is_mended_leaves_quarantine_by_itself(world: World) -> None:
     ((key,),) = world.shop("SELECT key::bigint FROM sample_faults WHERE rule = 'invalid_email' LIMIT 1")
     world.shop("UPDATE customers SET email = 'mended@shop.example' WHERE id = %s", key)
@@ -182,6 +184,7 @@ def test_a_row_that_is_mended_leaves_quarantine_by_itself(world: World) -> None:
     assert gone == []
 
 
+@pytest.mark.newest
 def test_an_order_that_differs_by_a_cent_is_held_with_the_reason_until_it_is_mended(world: World) -> None:
     ((key,),) = world.shop("SELECT key::bigint FROM sample_faults WHERE rule = 'tax_differs_by_a_cent' LIMIT 1")
     ((state, reason),) = world.warehouse_rows(
@@ -206,6 +209,7 @@ def test_an_order_that_differs_by_a_cent_is_held_with_the_reason_until_it_is_men
     assert (state, reason) == ("matched", None)
 
 
+@pytest.mark.newest
 def test_what_the_shop_no_longer_has_is_archived_or_deleted(world: World) -> None:
     ((price,),) = world.shop("SELECT min(id) FROM prices WHERE currency = 'GBP' AND amount > 0")
     item = world.odoo_id("prices", price)
@@ -227,6 +231,7 @@ def test_what_the_shop_no_longer_has_is_archived_or_deleted(world: World) -> Non
     assert_nothing_was_written(world.sync())
 
 
+@pytest.mark.newest
 def test_what_the_shop_owns_and_somebody_deleted_in_odoo_comes_back(world: World) -> None:
     ((address,),) = world.warehouse_rows(
         "SELECT min(key) FROM sync.bindings WHERE entity = 'addresses' AND key NOT IN "
@@ -261,6 +266,7 @@ def test_a_price_deleted_in_odoo_ends_in_the_shop_until_the_shop_reopens_it(worl
     assert_nothing_was_written(world.sync())
 
 
+@pytest.mark.newest
 def test_a_product_deleted_in_odoo_is_switched_off_in_the_shop(world: World) -> None:
     ((product,),) = world.shop("SELECT max(id) + 1 FROM products")
     ((category, tax),) = world.shop("SELECT category_id, tax_code FROM products WHERE active ORDER BY id LIMIT 1")
@@ -295,6 +301,7 @@ def test_a_server_that_lost_all_products_is_filled_again(world: World) -> None:
     assert world.warehouse_rows("SELECT key FROM sync.pending WHERE state = 'removed'") == []
 
 
+@pytest.mark.newest
 def test_a_lost_warehouse_is_built_anew_without_writing_anything(world: World) -> None:
     world.lose_the_warehouse()
     summary = world.sync()
@@ -306,6 +313,7 @@ class Killed(BaseException):
     """Stands for the process dying at that very moment: nothing may catch it."""
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("when", ["before the remote writes", "after the remote writes"])
 def test_a_run_killed_around_its_writes_is_healed_by_the_next(
     world: World, monkeypatch: pytest.MonkeyPatch, when: str
@@ -384,6 +392,7 @@ def test_an_outage_of_odoo_is_told_and_the_next_run_completes(world: World, odoo
     assert_nothing_was_written(world.sync())
 
 
+@pytest.mark.newest
 def test_the_plan_of_an_empty_odoo_lists_all_and_writes_nothing(
     odoo_server: "RunningOdoo", postgres: PostgresServer
 ) -> None:
