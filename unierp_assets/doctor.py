@@ -16,7 +16,8 @@ from unierp_assets.entities import ENTITIES
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
 from unierp_assets.sync.breaker import circuits
-from unierp_assets.sync.health import behind, lags, open_conflicts
+from unierp_assets.sync.conflicts import open_conflicts
+from unierp_assets.sync.health import behind, lags
 from unierp_assets.sync.state import dead_letters
 from unierp_assets.sync.status import quarantined
 from unierp_assets.wiring import Systems
@@ -130,7 +131,7 @@ def _lags(systems: Systems) -> Finding:
 
 def _waiting(systems: Systems) -> Finding:
     what = "what waits for people"
-    conflicts, letters = open_conflicts(systems.warehouse), dead_letters(systems.warehouse).height
+    conflicts, letters = open_conflicts(systems.warehouse).height, dead_letters(systems.warehouse).height
     if not conflicts and not letters:
         return Finding(what, GOOD, "no conflict, no dead letter")
     remedy = "decide with `unierp conflicts`; mend the cause, then `unierp dead-letters replay`"

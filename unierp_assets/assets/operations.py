@@ -15,7 +15,8 @@ from unierp_assets.assets.steps import in_plain_words
 from unierp_assets.resources import WarehouseResource
 from unierp_assets.settings import get_settings
 from unierp_assets.sync.breaker import circuits
-from unierp_assets.sync.health import Lag, behind, delays, lags, open_conflicts, runs_of_the_day, throughput
+from unierp_assets.sync.conflicts import open_conflicts
+from unierp_assets.sync.health import Lag, behind, delays, lags, runs_of_the_day, throughput
 from unierp_assets.sync.state import dead_letters
 from unierp_assets.sync.status import quarantined
 from unierp_assets.warehouse.store import Warehouse
@@ -63,7 +64,7 @@ def _counts(warehouse: Warehouse, found: Iterable[Lag]) -> dict[str, int]:
     counts = (
         sum(lag.waiting for lag in found),
         quarantined(warehouse).height,
-        open_conflicts(warehouse),
+        open_conflicts(warehouse).height,
         dead_letters(warehouse).height,
         len(open_alerts(warehouse)),
     )

@@ -12,8 +12,6 @@ from unierp_assets.odoo.session import OdooSession
 from unierp_assets.odoo.values import chunks
 
 MODEL = "ir.model.data"
-_AT_ONCE = 5000
-"""Ids per call."""
 
 
 def bindings(
@@ -60,12 +58,12 @@ def dangling(session: OdooSession, namespace: str, names: Iterable[str], *, batc
         )
         for row in rows:
             by_model.setdefault(row["model"], {})[row["name"]] = row["res_id"]
-    return {name for model, ids in by_model.items() for name in _without_record(session, model, ids)}
+    return {name for model, ids in by_model.items() for name in _without_record(session, model, ids, batch)}
 
 
-def _without_record(session: OdooSession, model: str, ids: Mapping[str, int]) -> set[str]:
+def _without_record(session: OdooSession, model: str, ids: Mapping[str, int], batch: int) -> set[str]:
     there: set[int] = set()
-    for part in chunks(dict.fromkeys(ids.values()), _AT_ONCE):
+    for part in chunks(dict.fromkeys(ids.values()), batch):
         there.update(session.call(model, "search", [["id", "in", part]], context={"active_test": False}))
     return {name for name, id_ in ids.items() if id_ not in there}
 
@@ -94,7 +92,7 @@ def bind(
             )
         }
         elsewhere = {name: id_ for name, (of, id_) in there.items() if of == model and id_ != names[name]}
-        lost = _without_record(session, model, elsewhere) if elsewhere else set()
+        lost = _without_record(session, model, elsewhere, batch) if elsewhere else set()
         if lost:
             unbind(session, namespace, lost)
             there = {name: target for name, target in there.items() if name not in lost}

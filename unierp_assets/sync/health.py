@@ -21,7 +21,6 @@ from unierp_assets.sync.state import read_cursor
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
-    CONFLICTS,
     CURSORS,
     INSTANT,
     LANDING_STOREFRONT,
@@ -151,12 +150,6 @@ def runs_of_the_day(warehouse: Warehouse, now: datetime | None = None) -> dict[s
     """How many runs of the last day ended how, by status."""
     statement = sa.select(RUNS.c.status, sa.func.count().label("runs")).where(RUNS.c.started_at >= _since(now))
     return dict(warehouse.read(statement.group_by(RUNS.c.status).order_by(RUNS.c.status)).iter_rows())
-
-
-def open_conflicts(warehouse: Warehouse) -> int:
-    """How many conflicts wait for a person."""
-    statement = sa.select(sa.func.count().label("open")).where(CONFLICTS.c.outcome.is_(None))
-    return int(warehouse.read(statement).item())
 
 
 def behind(found: Iterable[Lag]) -> list[Lag]:

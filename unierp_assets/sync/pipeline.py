@@ -217,8 +217,16 @@ def _change(row: Mapping[str, Any]) -> str:
 class Pipeline:
     """A sync of all domains, or of one together with what it needs."""
 
-    def __init__(self, context: SyncContext, domain: str | None = None) -> None:
-        self._choose(context, with_requirements(entities_of(domain)))
+    def __init__(
+        self, context: SyncContext, domain: str | None = None, entities: tuple[Entity, ...] | None = None
+    ) -> None:
+        self.context = context
+        self.entities = with_requirements(entities_of(domain)) if entities is None else entities
+        self.tables = tables_of(self.entities)
+        self.summary = Summary(context.run_id, entities={entity.name: EntityCounts() for entity in self.entities})
+        self.gates = [name for name in GATE_ORDER if name in self.summary.entities]
+        self.changed: dict[str, int] = {}
+        self.reports: dict[str, GateReport] = {}
 
     @classmethod
     def of_changes(
@@ -228,20 +236,10 @@ class Pipeline:
 
         ``gates`` are the entities whose gates have to see their new rows: these, and those that decide before them.
         """
-        pipeline = cls.__new__(cls)
-        pipeline._choose(context, tuple(entity for entity in ENTITIES.values() if entity.name in entities))
+        pipeline = cls(context, entities=tuple(entity for entity in ENTITIES.values() if entity.name in entities))
         pipeline.tables = [table for table in contract_tables() if table in tables]
         pipeline.gates = [name for name in GATE_ORDER if name in gates]
         return pipeline
-
-    def _choose(self, context: SyncContext, entities: tuple[Entity, ...]) -> None:
-        self.context = context
-        self.entities = entities
-        self.tables = tables_of(entities)
-        self.gates = [name for name in GATE_ORDER if name in {entity.name for entity in entities}]
-        self.changed: dict[str, int] = {}
-        self.reports: dict[str, GateReport] = {}
-        self.summary = Summary(context.run_id, entities={entity.name: EntityCounts() for entity in entities})
 
     @property
     def steps(self) -> int:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.spec import KEY, Entity, Kind, System
+from unierp_assets.entities.spec import KEY, Entity, Field, Kind, System
 from unierp_assets.sync import ledger
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import as_text
@@ -64,7 +64,10 @@ def endings(tx: Transaction, entity: Entity) -> pl.DataFrame:
     :data:`~unierp_assets.sync.plan.CHANGES`."""
     if entity.ends_with is None:
         return pl.DataFrame(schema=CHANGES)
-    rows, field = _to_end(tx, entity, entity.ends_with), entity[entity.ends_with]
+    return _changes(entity, entity[entity.ends_with], _to_end(tx, entity, entity.ends_with))
+
+
+def _changes(entity: Entity, field: Field, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col(_OLD).ne_missing(pl.col(_NEW))).select(
         entity=pl.lit(entity.name),
         key=pl.col(KEY),
@@ -100,14 +103,14 @@ def end_removed(context: SyncContext, entity: Entity) -> list[str]:
     and :func:`remember_ended` told. A row the shop has changed meanwhile is left alone, and made anew by the next run.
     """
     with context.warehouse.transaction() as tx:
-        if entity.ends_with is None or pending(tx, entity.name, REMOVED).is_empty():
+        waiting = pending(tx, entity.name, REMOVED)
+        if entity.ends_with is None or waiting.is_empty():
             return []
         context.on_step("end", entity.name)
-        rows = _to_end(tx, entity, entity.ends_with)
-        tx.upsert(PLAN_CHANGES, endings(tx, entity).with_columns(run_id=pl.lit(context.run_id)))
-        waiting = pending(tx, entity.name, REMOVED).select(KEY, entity=pl.lit(entity.name))
-        tx.delete(PENDING, waiting.join(rows, on=KEY, how="anti"))
-    field = entity[entity.ends_with]
+        rows, field = _to_end(tx, entity, entity.ends_with), entity[entity.ends_with]
+        tx.upsert(PLAN_CHANGES, _changes(entity, field, rows).with_columns(run_id=pl.lit(context.run_id)))
+        left = waiting.join(rows, on=KEY, how="anti").select(KEY, entity=pl.lit(entity.name))
+        tx.delete(PENDING, left)
     standing = rows.filter(pl.col(_OLD).ne_missing(pl.col(_NEW))).select(KEY, pl.col(_NEW).alias(field.name))
     late = write_values(context, entity, [field], standing) if standing.height else set()
     return [key for key in rows[KEY].to_list() if key not in late]

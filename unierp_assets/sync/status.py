@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.sync.breaker import circuits
-from unierp_assets.sync.health import Lag, lags, open_conflicts
+from unierp_assets.sync.conflicts import open_conflicts
+from unierp_assets.sync.health import Lag, lags
 from unierp_assets.sync.state import FAILED, HELD, PARKED
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import LANDING_UNIERP, PENDING, QUARANTINE, RUNS, STAGING, STATUSES
@@ -104,7 +105,7 @@ def status_of(warehouse: Warehouse) -> Status:
         breakers,
         rows,
         lags(warehouse),
-        open_conflicts(warehouse),
+        open_conflicts(warehouse).height,
         sum(count for (_, state), count in pending.items() if state == PARKED),
     )
 
