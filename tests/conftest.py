@@ -11,12 +11,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from world import Loaded, World, load_world
 
 from unierp_assets.lab import postgres as lab_postgres
 from unierp_assets.lab.cache import Cache, default_cache
@@ -92,6 +95,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if "odoo_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.odoo)
             version = item.callspec.params["odoo_server"]  # type: ignore[attr-defined]
+            if version != VERSIONS[0]:
+                # What runs is told by the newest version: to follow every line costs a third of the processor time.
+                item.add_marker(pytest.mark.no_cover)
             if version not in _versions(config):
                 item.add_marker(pytest.mark.skip(reason=f"--odoo leaves out {version}"))
             elif not config.getoption("--odoo") and version != VERSIONS[0] and item.get_closest_marker("newest"):
@@ -293,6 +299,28 @@ def odoo_servers(
 def odoo_server(request: pytest.FixtureRequest, odoo_servers: Callable[[OdooVersion], RunningOdoo]) -> RunningOdoo:
     """A real Odoo with two workers, once per session and version."""
     return odoo_servers(request.param)
+
+
+@pytest.fixture(scope="session")
+def loaded_worlds(
+    postgres: PostgresServer, odoo_servers: Callable[[OdooVersion], RunningOdoo]
+) -> Iterator[Callable[[RunningOdoo], Loaded]]:
+    """A shop that is loaded, of each version, made when it is first asked for."""
+    with ExitStack() as stack:
+        yield cache(lambda odoo: stack.enter_context(load_world(odoo, postgres)))
+
+
+@pytest.fixture(scope="module")
+def loaded(odoo_server: RunningOdoo, loaded_worlds: Callable[[RunningOdoo], Loaded]) -> Loaded:
+    """A shop that is loaded, of which copies are made, and what its first sync did."""
+    return loaded_worlds(odoo_server)
+
+
+@pytest.fixture(scope="module")
+def loaded_world(loaded: Loaded) -> Iterator[World]:
+    """A copy of the loaded shop for the tests of one module."""
+    with loaded.origin.copy() as world:
+        yield world
 
 
 @pytest.fixture

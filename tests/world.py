@@ -1,4 +1,8 @@
-"""A small dirty shop, a warehouse and a real Odoo, for the tests of the sync: what several of them begin with."""
+"""A small dirty shop, a warehouse and a real Odoo, for the tests of the sync: what several of them begin with.
+
+A first sync takes most of a minute; a copy of a world that is loaded takes two seconds. So a test that is not about the
+first sync begins with a copy of an :class:`Origin`.
+"""
 
 import os
 import secrets
@@ -14,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from unierp_assets.demo import FaultCount, count_faults, planted_faults
-from unierp_assets.lab.postgres import PostgresServer, drop_database, ensure_database
+from unierp_assets.lab.postgres import PostgresServer, clone_database, drop_database, ensure_database
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.sample import Sample, make_sample, write_sample
 from unierp_assets.storefront.sql import SqlStorefront
@@ -162,3 +166,57 @@ def fresh_world(odoo: "RunningOdoo", postgres: PostgresServer, sample: Sample) -
         for name in (shop, warehouse):
             drop_database(postgres, name)
         odoo.drop_database(database.db)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A world that nobody is connected to, of which copies are made."""
+
+    server: "RunningOdoo"
+    postgres: PostgresServer
+    odoo: "OdooDatabase"
+    shop: str
+    warehouse: str
+
+    @classmethod
+    def of(cls, server: "RunningOdoo", world: World) -> "Origin":
+        """The world as it is; its connections are given up."""
+        for part in (world.session, world.storefront, world.warehouse):
+            part.close()
+        return cls(server, world.postgres, world.odoo, world.shop_name, world.warehouse_name)
+
+    @contextmanager
+    def copy(self) -> Iterator[World]:
+        """A world of its own that begins as every other copy does, dropped afterwards."""
+        token = secrets.token_hex(4)
+        shop, warehouse = f"shop_{token}", f"warehouse_{token}"
+        database = self.server.copy_database(self.odoo)
+        copied = [(self.shop, shop), (self.warehouse, warehouse)]
+        try:
+            for source, name in copied:
+                clone_database(self.postgres, source, name)
+            with open_world(database, self.postgres, shop, warehouse) as world:
+                yield world
+        finally:
+            for _, name in copied:
+                drop_database(self.postgres, name)
+            self.server.drop_database(database.db)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A dirty shop of :data:`LOADED_SIZE` after its first sync, and what that sync did."""
+
+    origin: Origin
+    summary: Summary
+
+
+LOADED_SIZE = (25, 30, 25)
+
+
+@contextmanager
+def load_world(server: "RunningOdoo", postgres: PostgresServer) -> Iterator[Loaded]:
+    """The first sync of a sample shop into a fresh Odoo."""
+    with make_world(server, postgres, size=LOADED_SIZE) as world:
+        summary = world.sync()
+        yield Loaded(Origin.of(server, world), summary)

@@ -3,13 +3,15 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from fingerprint import fingerprint
-from origin import Origin, Undisturbed, make_origin
+from origin import Undisturbed, make_origin
 from victims import Victim
+from world import Origin
 
 from unierp_assets.lab.postgres import PostgresServer
 
@@ -26,6 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ours = [item for item in items if HERE in item.path.parents]
     for item in ours:
         item.add_marker(pytest.mark.newest)
+        item.add_marker(pytest.mark.no_cover)
     if not config.getoption("--chaos-kills"):
         left_out = [item for item in ours if LONG & set(getattr(item, "fixturenames", ()))]
         config.hook.pytest_deselected(items=left_out)
@@ -47,15 +50,8 @@ def chance(chaos_seed: int, request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture(scope="session")
 def origins(postgres: PostgresServer) -> Iterator[Callable[["RunningOdoo"], Origin]]:
     """The world that is copied, of each version, made when it is first asked for."""
-    made: dict[str, Origin] = {}
     with ExitStack() as stack:
-
-        def origin(odoo: "RunningOdoo") -> Origin:
-            if odoo.version not in made:
-                made[odoo.version] = stack.enter_context(make_origin(odoo, postgres))
-            return made[odoo.version]
-
-        yield origin
+        yield cache(lambda odoo: stack.enter_context(make_origin(odoo, postgres)))
 
 
 @pytest.fixture
@@ -71,7 +67,7 @@ def rehearsals() -> dict[str, Undisturbed]:
 
 @pytest.fixture
 def undisturbed(origin: Origin, rehearsals: dict[str, Undisturbed]) -> Undisturbed:
-    version = origin.odoo.version
+    version = origin.server.version
     if version not in rehearsals:
         with origin.copy() as world, Victim(world) as victim:
             victim.wait()

@@ -1,10 +1,8 @@
-"""The world every disturbance begins with: a shop and an Odoo in agreement, then changed on both sides, kept as a
-template of which copies are made in a second.
+"""The world every disturbance begins with: a shop and an Odoo in agreement, then changed on both sides.
 
-Belongs here: making, copying and judging worlds. Does not belong here: the disturbances.
+Belongs here: making and judging it. Does not belong here: the disturbances.
 """
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,45 +10,16 @@ from typing import TYPE_CHECKING
 
 from changes import furnish, make_changes
 from fingerprint import Fingerprint, differences, fingerprint, warehouse_content
-from world import World, fresh_world, open_world
+from world import Origin, World, fresh_world
 
 from unierp_assets.bench.shop import make_shop
-from unierp_assets.lab import postgres as lab_postgres
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.storefront.contract import UPDATED_AT, contract_tables
 from unierp_assets.storefront.sample import Sample
 from unierp_assets.sync import ledger
 
 if TYPE_CHECKING:
-    from conftest import OdooDatabase, RunningOdoo
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Databases that nobody is connected to, of which copies are made."""
-
-    odoo: "RunningOdoo"
-    postgres: PostgresServer
-    database: "OdooDatabase"
-    shop: str
-    warehouse: str
-
-    @contextmanager
-    def copy(self) -> Iterator[World]:
-        """A world of its own that begins as every other copy does, dropped afterwards."""
-        token = secrets.token_hex(4)
-        shop, warehouse = f"shop_{token}", f"warehouse_{token}"
-        database = self.odoo.copy_database(self.database)
-        copied = [(self.shop, shop), (self.warehouse, warehouse)]
-        try:
-            for source, name in copied:
-                lab_postgres.clone_database(self.postgres, source, name)
-            with open_world(database, self.postgres, shop, warehouse) as world:
-                yield world
-        finally:
-            for _, name in copied:
-                lab_postgres.drop_database(self.postgres, name)
-            self.odoo.drop_database(database.db)
+    from conftest import RunningOdoo
 
 
 @dataclass(frozen=True)
@@ -70,9 +39,7 @@ def make_origin(odoo: "RunningOdoo", postgres: PostgresServer) -> Iterator[Origi
         loaded = world.sync()
         assert (loaded.failed, loaded.differences) == (0, 0)
         make_changes(world)
-        for part in (world.session, world.storefront, world.warehouse):
-            part.close()
-        yield Origin(odoo, postgres, world.odoo, world.shop_name, world.warehouse_name)
+        yield Origin.of(odoo, world)
 
 
 def assert_healed_by_one_sync(world: World, expected: Fingerprint) -> None:

@@ -3,7 +3,7 @@
 import random
 
 from fingerprint import differences, fingerprint
-from origin import Origin, Undisturbed, assert_healed_by_one_sync
+from origin import Undisturbed, assert_healed_by_one_sync
 from victim import (
     AFTER_COMMIT,
     AFTER_SHOP,
@@ -15,7 +15,7 @@ from victim import (
     POINTS,
 )
 from victims import Victim
-from world import World
+from world import Origin, World
 
 SERIES = (BEFORE_SHOP, AFTER_SHOP, BEFORE_UNIERP, AFTER_UNIERP, BEFORE_AGREEMENT, BEFORE_COMMIT, AFTER_COMMIT)
 """The crash points in an order in which none uses up the work that leads to the next."""

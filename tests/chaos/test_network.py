@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from origin import Origin, Undisturbed, assert_settled
+from origin import Undisturbed, assert_settled
 from proxy import FAULTS, FaultyNetwork
-from world import World, open_world
+from world import Origin, World, open_world
 
 from unierp_assets.odoo import OdooError
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from origin import Origin, Undisturbed, assert_healed_by_one_sync
-from world import World
+from origin import Undisturbed, assert_healed_by_one_sync
+from world import Origin, World
 
 from unierp_assets.odoo import OdooError
 from unierp_assets.odoo.session import READS
@@ -27,7 +27,7 @@ def kill_the_worker(origin: Origin, _world: World, transport: Transport) -> None
     """SIGKILL to the worker of Odoo that has this connection, or to any where the call has ended meanwhile."""
     connection = transport._opener._connection
     ours = connection.sock.getsockname() if connection and connection.sock else None
-    workers = origin.odoo.workers
+    workers = origin.server.workers
     serving = [worker for worker in workers if ours in [each.raddr for each in worker.net_connections("tcp")]]
     (serving or workers)[0].kill()
 

@@ -5,21 +5,19 @@ happens at once, one sync brings the sides together, and each test looks at the 
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from world import World, make_world
+from world import World
 
-from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.sync import ledger
 from unierp_assets.sync.conflicts import open_conflicts, resolve
 from unierp_assets.sync.pipeline import Pipeline, PlanChanged, Summary
 
 if TYPE_CHECKING:
-    from conftest import RunningOdoo
+    pass
 
 
 @dataclass
@@ -100,15 +98,13 @@ def cast_the_day(world: World) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def day(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[Day]:
-    with make_world(odoo_server, postgres, size=(25, 30, 20), seed=11) as world:
-        world.sync()
-        cast = cast_the_day(world)
-        in_odoo_first(world, cast)
-        in_the_shop(world, cast)
-        time.sleep(2)  # Odoo tells whole seconds: what is later has to be so by more than one
-        in_odoo_later(world, cast)
-        yield Day(world, world.sync(), cast)
+def day(loaded_world: World) -> Day:
+    cast = cast_the_day(loaded_world)
+    in_odoo_first(loaded_world, cast)
+    in_the_shop(loaded_world, cast)
+    time.sleep(2)  # Odoo tells whole seconds: what is later has to be so by more than one
+    in_odoo_later(loaded_world, cast)
+    return Day(loaded_world, loaded_world.sync(), cast)
 
 
 def in_odoo_first(world: World, cast: dict[str, Any]) -> None:

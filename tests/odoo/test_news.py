@@ -3,17 +3,16 @@
 The tests of this module share one world and tell one story in the order in which they stand.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 from till import Till
-from world import World, make_world
+from world import World
 
 from unierp_assets.entities import ENTITIES
-from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.odoo import StockRow, set_stock
 from unierp_assets.sync.extract import extract
 from unierp_assets.sync.news import backlog, storefront_news, unierp_news, unsettled
@@ -22,16 +21,14 @@ from unierp_assets.sync.rewind import rewind
 from unierp_assets.sync.stage import stage
 
 if TYPE_CHECKING:
-    from conftest import RunningOdoo
+    pass
 
 pytestmark = pytest.mark.parametrize("odoo_server", ["19"], indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
-def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[World]:
-    with make_world(odoo_server, postgres, size=(8, 8, 6), seed=3) as made:
-        made.sync()
-        yield made
+def world(loaded_world: World) -> World:
+    return loaded_world
 
 
 def in_shop(world: World) -> list[str]:

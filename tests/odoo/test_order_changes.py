@@ -3,31 +3,27 @@
 The tests of this module share one world for each Odoo version and tell one story in the order in which they stand.
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from till import Till
-from world import World, make_world
+from world import World
 
-from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.sync import ledger
 from unierp_assets.sync.pipeline import new_run_id
 from unierp_assets.sync.undo import NothingToUndo, Undo
 
 if TYPE_CHECKING:
-    from conftest import RunningOdoo
+    pass
 
 # The documents behind it are proven on both versions in test_documents.py and test_reversals.py.
 pytestmark = pytest.mark.newest
 
 
 @pytest.fixture(scope="module")
-def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[World]:
-    with make_world(odoo_server, postgres, size=(8, 8, 6), seed=3) as made:
-        made.sync()
-        yield made
+def world(loaded_world: World) -> World:
+    return loaded_world
 
 
 @pytest.fixture(scope="module")

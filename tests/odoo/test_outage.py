@@ -3,13 +3,10 @@
 import json
 import subprocess
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from world import World, make_world
-
-from unierp_assets.lab.postgres import PostgresServer
+from world import World
 
 if TYPE_CHECKING:
     from conftest import RunningOdoo
@@ -22,9 +19,8 @@ SECONDS = 20
 
 
 @pytest.fixture
-def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[World]:
-    with make_world(odoo_server, postgres, size=(4, 4, 4), seed=3) as made:
-        yield made
+def world(loaded_world: World) -> World:
+    return loaded_world
 
 
 def unierp(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:

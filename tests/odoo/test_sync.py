@@ -3,13 +3,12 @@
 The tests of this module share one world for each Odoo version and tell one story in the order in which they stand.
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from world import World, make_world
+from world import Loaded, World, make_world
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.lab.postgres import PostgresServer
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[World]:
-    with make_world(odoo_server, postgres, size=(15, 15, 25)) as made:
-        yield made
+def world(loaded_world: World) -> World:
+    return loaded_world
 
 
 def assert_nothing_was_written(summary: Summary) -> None:
@@ -37,8 +35,8 @@ def assert_nothing_was_written(summary: Summary) -> None:
     assert summary.differences == 0
 
 
-def test_the_first_sync_loads_every_accepted_row_and_reconciles_to_the_cent(world: World) -> None:
-    summary = world.sync()
+def test_the_first_sync_loads_every_accepted_row_and_reconciles_to_the_cent(world: World, loaded: Loaded) -> None:
+    summary = loaded.summary
     assert world.warehouse_rows("SELECT entity, key, reason FROM sync.pending WHERE state = 'failed'") == []
     assert summary.differences == 0
     assert summary.accuracy == 100
