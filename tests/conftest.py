@@ -10,7 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -104,8 +104,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 left_out.append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    # The longest first: where the files are shared among processes, the others fill the gaps.
-    items.sort(key=lambda item: item.get_closest_marker("odoo") is None)
+    # First what runs while Odoo is got ready, then the longest: where the files are shared among processes, the others
+    # fill the gaps.
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.get_closest_marker("odoo"):
+        return 1
+    return 0 if "unit" in item.path.parts else 2
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -122,28 +129,35 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Get the programs and initialised databases ready that the tests will ask for, side by side.
-
-    The first time on a machine this takes minutes: before the tests it counts against no test's time limit, and the
-    lines that tell how far it is are seen.
-    """
+    """Begin to get the programs and initialised databases ready that the tests will ask for, side by side, while those
+    that need no Odoo run. The lines that tell how far it is are seen all the same."""
     calls = [getattr(item, "callspec", None) for item in session.items]
     asked = {call.params.get("odoo_server") for call in calls if call is not None}
     wanted = [version for version in _versions(session.config) if version in asked]
     if not wanted or session.config.option.collectonly:
         return
-    cache, progress = Cache(default_cache()), PlainReporter()
+    with session.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        seen = os.fdopen(os.dup(2), "w", encoding="utf-8")
+    cache, progress = Cache(default_cache()), PlainReporter(seen)
 
     def prepare(version: OdooVersion) -> tuple[Program, Template]:
         program = prepare_program(version, cache, progress)
         return program, prepare_template(program, cache, progress)
 
-    with (
-        session.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled(),
-        ThreadPoolExecutor(len(wanted)) as pool,
-    ):
-        # A failure is told by the tests that need what could not be had.
-        session.config.stash[PREPARED] = {version: pool.submit(prepare, version) for version in wanted}
+    pool = ThreadPoolExecutor(len(wanted))
+    session.config.stash[PREPARED] = {version: pool.submit(prepare, version) for version in wanted}
+    pool.shutdown(wait=False)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Wait for what a test will ask for: the first time on a machine it takes minutes, which count against no test's
+    time limit. A failure is told by the test."""
+    call = getattr(item, "callspec", None)
+    prepared = item.config.stash.get(PREPARED, {}).get(call.params.get("odoo_server")) if call else None
+    if prepared:
+        wait([prepared])
+    return (yield)
 
 
 @pytest.fixture(scope="session")
