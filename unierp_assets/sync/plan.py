@@ -200,6 +200,8 @@ def _ours(tx: Transaction, entity: Entity, keys: list[str]) -> tuple[pl.DataFram
             any_of(staging.c.key, keys), staging.c._status.in_([ACCEPTED, WITHDRAWN])
         )
     )
+    # In the order of the keys: what was created first is loaded first.
+    rows = pl.DataFrame({KEY: keys}, schema={KEY: pl.String}).join(rows, on=KEY, maintain_order="left")
     ours = rows.filter(pl.col("_status") == ACCEPTED).drop("_status")
     for each in entity.references:
         if each.kind is not Kind.REFERENCE:

@@ -1,10 +1,11 @@
-"""Frames in and out of PostgreSQL by COPY, exactly: numerics stay decimals, instants stay UTC, empty text is not null.
+"""Frames in and out of PostgreSQL, exactly: numerics stay decimals, instants stay UTC, empty text is not null.
 
-Belongs here: the polars type of a column, the text of a frame that COPY reads, and the frame made of what COPY writes.
-Does not belong here: which table or statement is meant (``store.py``).
+Belongs here: the polars type of a column, the text of a frame that COPY reads, the few rows that travel as parameters,
+and the frame made of what COPY writes. Does not belong here: which table or statement is meant (``store.py``).
 """
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,6 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import types
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 ReturnsRows = sa.Select[Any] | sa.CompoundSelect[Any] | sa.TextualSelect
@@ -21,6 +21,8 @@ ReturnsRows = sa.Select[Any] | sa.CompoundSelect[Any] | sa.TextualSelect
 
 _CHUNK = 1 << 18
 _INSTANT = "%Y-%m-%dT%H:%M:%S%.6fZ"
+_EXPORT = "unierp_export"
+"""Execution option of a statement whose rows go as CSV to the buffer that it names."""
 
 
 def polars_type(name: str, type_: TypeEngine[Any]) -> pl.DataType:
@@ -76,25 +78,29 @@ def _written(name: str, dtype: pl.DataType) -> pl.Expr:
     return column.cast(pl.String).str.strip_prefix("+") if dtype.is_temporal() else column
 
 
-def copy_out(cursor: psycopg.Cursor[Any], statement: ReturnsRows, dialect: Dialect) -> pl.DataFrame:
-    """The rows of a statement as a frame typed by its columns (:func:`polars_type`), also when there are none."""
+def few_rows(frame: pl.DataFrame, columns: Sequence[sa.ColumnElement[Any]]) -> sa.Subquery:
+    """The rows of a small frame within a statement, with the types of these columns: an array for each column.
+
+    One statement does what by COPY takes four and a temporary table. It reads the same for any number of rows, so that
+    it is compiled once. Raises ``TypeError`` like :func:`copy_in`.
+    """
+    written = frame.select(_written(name, dtype).cast(pl.String) for name, dtype in frame.schema.items())
+    arrays = (sa.literal(written[name].to_list(), sa.ARRAY(sa.Text)) for name in frame.columns)
+    given = sa.func.unnest(*arrays).table_valued(*frame.columns, name="given").render_derived()
+    typed = zip(frame.columns, columns, strict=True)
+    return sa.select(*(sa.cast(given.c[name], column.type).label(name) for name, column in typed)).subquery("incoming")
+
+
+def copy_out(connection: sa.Connection, statement: ReturnsRows) -> pl.DataFrame:
+    """The rows of a statement as a frame typed by its columns (:func:`polars_type`), also when there are none.
+
+    The connection's engine is one of :func:`exporting`.
+    """
     rows = statement.subquery()
     schema = pl.Schema({name: polars_type(name, column.type) for name, column in rows.columns.items()})
-    # Instants travel as microseconds since the epoch: exact, and free of the session's time zone and date style.
-    exported = sa.select(
-        *(
-            sa.cast(sa.func.extract("epoch", column) * 1_000_000, sa.BigInteger)
-            if isinstance(schema[name], pl.Datetime)
-            else column
-            for name, column in rows.columns.items()
-        )
-    )
-    compiled = exported.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    exported = sa.select(*(_exported(column, schema[name]) for name, column in rows.columns.items()))
     buffer = io.BytesIO()
-    # COPY takes no parameters of its own: psycopg binds them on this side.
-    with cursor.copy(f"COPY ({compiled}) TO STDOUT (FORMAT csv)".encode(), compiled.params) as copy:
-        for block in copy:
-            buffer.write(block)
+    connection.execute(exported, execution_options={_EXPORT: buffer})
     if not buffer.tell():
         return pl.DataFrame(schema=schema)
     buffer.seek(0)
@@ -109,3 +115,33 @@ def copy_out(cursor: psycopg.Cursor[Any], statement: ReturnsRows, dialect: Diale
         for name, dtype in schema.items()
         if type(dtype) in carriers
     )
+
+
+def _exported(column: sa.ColumnElement[Any], dtype: pl.DataType) -> sa.ColumnElement[Any]:
+    """A column in a form that CSV keeps."""
+    if isinstance(dtype, pl.Datetime):
+        # Microseconds since the epoch: exact, and free of the session's time zone and date style.
+        return sa.cast(sa.func.extract("epoch", column) * 1_000_000, sa.BigInteger)
+    # It is text already; the driver would ask for the type of a numeric, which COPY does not tell.
+    return sa.type_coerce(column, sa.Text) if isinstance(dtype, pl.Decimal) else column
+
+
+def exporting(engine: sa.Engine) -> sa.Engine:
+    """The engine, with statements of :func:`copy_out` sent as COPY.
+
+    They go through SQLAlchemy's ordinary execution, and so through its cache of compiled statements: to compile one
+    takes longer than to run it.
+    """
+    sa.event.listen(engine, "do_execute", _export)
+    return engine
+
+
+def _export(cursor: psycopg.Cursor[Any], statement: str, parameters: Mapping[str, Any], context: Any) -> bool:
+    buffer = context.execution_options.get(_EXPORT)
+    if buffer is None:
+        return False
+    # COPY takes no parameters of its own: psycopg binds them on this side.
+    with cursor.copy(f"COPY ({statement}) TO STDOUT (FORMAT csv)".encode(), parameters) as copy:
+        for block in copy:
+            buffer.write(block)
+    return True

@@ -19,12 +19,14 @@ from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 
 from unierp_assets.warehouse.errors import WarehouseLocked, WarehouseUnavailable, translated
-from unierp_assets.warehouse.frames import ReturnsRows, copy_in, copy_out
+from unierp_assets.warehouse.frames import ReturnsRows, copy_in, copy_out, exporting, few_rows
 from unierp_assets.warehouse.tables import BOOKKEEPING, CURSORS, DELETED, NEW, SEQ, STATUS, TOUCHED_AT, WITHDRAWN
 
 _LOCK_CLASS: Final = 0x756E6965
 """First half of our advisory locks' numbers, so that they meet nobody else's."""
 _CONNECT_SECONDS: Final = 10
+_FEW: Final = 500
+"""Up to how many rows of a frame travel as parameters of the statement that uses them."""
 _MAINTENANCE_DATABASE: Final = "postgres"
 
 Rows = ReturnsRows | sa.Table
@@ -48,8 +50,8 @@ class Transaction:
         chosen: Any = sa.select(statement) if isinstance(statement, sa.Table) else statement
         if params:
             chosen = chosen.params(**params)
-        with translated(self._where), self._cursor() as cursor:
-            return copy_out(cursor, chosen, self._connection.dialect)
+        with translated(self._where):
+            return copy_out(self._connection, chosen)
 
     def read_matching(self, statement: Rows, keys: pl.DataFrame) -> pl.DataFrame:
         """The rows of a table or statement whose columns named as those of ``keys`` have the values of a row of it.
@@ -149,6 +151,10 @@ class Transaction:
 
     def set_cursor(self, name: str, value: str | None) -> None:
         """Remembers a position under a name, in this transaction."""
+        moved = sa.update(CURSORS).where(CURSORS.c.name == name).values(value=value, updated_at=sa.func.now())
+        # Known names are the rule, and this statement is compiled once: one with ON CONFLICT is each time.
+        if self.execute(moved):
+            return
         statement = insert(CURSORS).values(name=name, value=value)
         self.execute(
             statement.on_conflict_do_update(
@@ -162,8 +168,11 @@ class Transaction:
         return raw.cursor()
 
     @contextmanager
-    def _incoming(self, frame: pl.DataFrame, columns: Sequence[sa.ColumnElement[Any]]) -> Iterator[sa.TableClause]:
-        """The frame as a temporary table with the types of these columns."""
+    def _incoming(self, frame: pl.DataFrame, columns: Sequence[sa.ColumnElement[Any]]) -> Iterator[sa.FromClause]:
+        """The frame with the types of these columns: within the statement; a large one as a temporary table."""
+        if frame.height <= _FEW:
+            yield few_rows(frame, columns)
+            return
         name = f"incoming_{next(self._numbers)}"
         incoming = sa.Table(
             name,
@@ -195,14 +204,18 @@ class Warehouse:
             )
         self._url = parsed.set(drivername="postgresql+psycopg")
         self.where: Final = _without_secrets(parsed)
-        self._engine = sa.create_engine(
-            self._url,
-            pool_size=4,
-            max_overflow=4,
-            pool_pre_ping=True,
-            # Statements and their parameters stay out of messages: they may hold personal data.
-            hide_parameters=True,
-            connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "unierp"},
+        self._engine = exporting(
+            sa.create_engine(
+                self._url,
+                pool_size=4,
+                max_overflow=4,
+                pool_pre_ping=True,
+                # All the statements of a sync.
+                query_cache_size=2_000,
+                # Statements and their parameters stay out of messages: they may hold personal data.
+                hide_parameters=True,
+                connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "unierp"},
+            )
         )
 
     @property
@@ -381,11 +394,11 @@ def _writable(table: sa.Table, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.drop(SEQ, strict=False)
 
 
-def _same(table: sa.Table, incoming: sa.TableClause, keys: Sequence[str]) -> sa.ColumnElement[bool]:
+def _same(table: sa.Table, incoming: sa.FromClause, keys: Sequence[str]) -> sa.ColumnElement[bool]:
     return sa.and_(*(table.c[name] == incoming.c[name] for name in keys))
 
 
-def _differ(table: sa.Table, incoming: sa.TableClause, columns: Sequence[str]) -> sa.ColumnElement[bool]:
+def _differ(table: sa.Table, incoming: sa.FromClause, columns: Sequence[str]) -> sa.ColumnElement[bool]:
     if not columns:
         return sa.false()
     return sa.tuple_(*(table.c[name] for name in columns)).is_distinct_from(
