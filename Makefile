@@ -83,7 +83,7 @@ lint: $(STAMP) ## Check style, formatting, types and the import rule
 
 .PHONY: bench
 bench: $(STAMP) ## Measure against the usual import tools
-	@$(BIN)/unierp bench $(ODOO_OPTION) $(ARGS)
+	@$(BIN)/unierp bench --page docs/benchmarks.md $(ODOO_OPTION) $(ARGS)
 
 .PHONY: docs
 docs: $(STAMP) ## Write the generated pages of docs/ anew

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import psycopg
+import pytest
 from psycopg import sql
 
 from unierp_assets.demo import FaultCount, count_faults, planted_faults
@@ -22,6 +23,7 @@ from unierp_assets.lab.postgres import PostgresServer, clone_database, drop_data
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.sample import Sample, make_sample, write_sample
 from unierp_assets.storefront.sql import SqlStorefront
+from unierp_assets.sync import pipeline
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.pipeline import Pipeline, Summary, new_run_id
 from unierp_assets.warehouse.store import Warehouse
@@ -205,10 +207,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A dirty shop of :data:`LOADED_SIZE` after its first sync, and what that sync did."""
+    """A dirty shop of :data:`LOADED_SIZE` after its first sync, what that sync did, and its steps in their order."""
 
     origin: Origin
     summary: Summary
+    steps: list[tuple[str, str]]
 
 
 LOADED_SIZE = (25, 30, 25)
@@ -216,7 +219,13 @@ LOADED_SIZE = (25, 30, 25)
 
 @contextmanager
 def load_world(server: "RunningOdoo", postgres: PostgresServer) -> Iterator[Loaded]:
-    """The first sync of a sample shop into a fresh Odoo."""
-    with make_world(server, postgres, size=LOADED_SIZE) as world:
-        summary = world.sync()
-        yield Loaded(Origin.of(server, world), summary)
+    """The first sync of a sample shop into a fresh Odoo. The batches of documents are small, so that even the few
+    orders of this shop go in rounds."""
+    with make_world(server, postgres, size=LOADED_SIZE) as world, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "DOCUMENT_BATCH", 5)
+        context, steps = world.context(), list[tuple[str, str]]()
+        context.on_step = lambda phase, subject: steps.append((phase, subject))
+        world.warehouse.upgrade()
+        summary = Pipeline(context).sync()
+        patch.undo()
+        yield Loaded(Origin.of(server, world), summary, steps)

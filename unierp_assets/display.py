@@ -118,3 +118,8 @@ def run_progress(total: int, *, enabled: bool) -> Iterator[Any]:
 
         yield on_step
         progress.update(task, completed=total)
+
+
+def verdict(met: bool | None) -> str:
+    """Whether a target was reached; nothing where there is none."""
+    return {True: "reached", False: "MISSED", None: ""}[met]

@@ -48,6 +48,11 @@ def test_the_first_sync_loads_every_accepted_row_and_reconciles_to_the_cent(worl
     assert {kind: found for kind, found in world.duplicates().items() if found} == {}
 
 
+def test_the_first_goods_leave_before_the_last_order_is_confirmed(loaded: Loaded) -> None:
+    confirmed = [place for place, step in enumerate(loaded.steps) if step == ("confirm", "orders")]
+    assert min(confirmed) < loaded.steps.index(("create", "shipments")) < max(confirmed)
+
+
 def test_every_planted_fault_is_found_by_name(world: World) -> None:
     faults = world.faults()
     assert len(faults) >= 24

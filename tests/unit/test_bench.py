@@ -1,18 +1,32 @@
 """The bench's pure parts: its arithmetic, its shop, what it hands to the other side. Nothing is timed here."""
 
+import sys
+from datetime import date
 from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import psutil
 import pytest
+import typer
 
+from unierp_assets.bench import limit_in_odoo
+from unierp_assets.bench.changes import mixed_sheets, price_sheet
+from unierp_assets.bench.errors import BenchError
+from unierp_assets.bench.limit import shares
+from unierp_assets.bench.loads import customer_rows
+from unierp_assets.bench.page import BEGIN, END, PICTURE, write_page
+from unierp_assets.bench.peers import PEERS, write_file
 from unierp_assets.bench.plain import STEPS, PlainRun
 from unierp_assets.bench.results import Measure, Part, Report, Scenario, Worker
-from unierp_assets.bench.scenarios import QUICK, SCENARIOS, Sizes, customer_rows
-from unierp_assets.bench.shop import STOCK, BenchShop, make_shop, order_lines
+from unierp_assets.bench.scenarios import SCENARIOS
+from unierp_assets.bench.setting import FULL, LARGE, QUICK, Sizes
+from unierp_assets.bench.shop import STOCK, BenchShop, customer, is_changed, make_shop, order_lines, price
 from unierp_assets.bench.tables import show
 from unierp_assets.bench.worker import Stopwatch, peak_memory
+from unierp_assets.cli.common import numbers
 from unierp_assets.entities.customers import stage_customers
 from unierp_assets.storefront.contract import contract_tables
 
@@ -69,7 +83,108 @@ def test_one_missed_target_fails_the_bench_and_a_figure_without_target_does_not(
 
 def test_rates_of_small_sizes_are_shown_but_not_judged() -> None:
     assert Sizes().target(0.8) == 0.8
+    assert Sizes().target(50.0, 10_000, LARGE) is None
+    assert Sizes().target(50.0, 100_000, LARGE) == 50.0
     assert QUICK.target(0.8) is None
+
+
+def test_the_largest_size_is_loaded_once() -> None:
+    assert [Sizes(turns=2).turns_at(size) for size in FULL] == [2, 2, 1]
+
+
+def test_sizes_are_given_as_numbers_with_commas() -> None:
+    assert numbers("1000, 10000", "--sizes") == (1_000, 10_000)
+    assert numbers("", "--sizes") == ()
+    with pytest.raises(typer.BadParameter):
+        numbers("1000,many", "--sizes")
+
+
+def test_one_row_in_a_hundred_changes_and_none_of_them_is_a_company() -> None:
+    changed = [number for number in range(1, 1001) if is_changed(number)]
+    assert len(changed) == 10
+    assert not any(customer(number)["company"] for number in changed)
+
+
+def test_a_peer_is_given_every_price_and_finds_one_in_a_hundred_different() -> None:
+    _, columns, before = price_sheet(300, 0)
+    _, _, after = price_sheet(300, 2)
+    assert columns == ["id", "fixed_price"]
+    assert [(old[0], new[1]) for old, new in zip(before, after, strict=True) if old != new] == [
+        (f"unierp.prices__{number}", float(price(number) + 2)) for number in (7, 107, 207)
+    ]
+
+
+def test_a_peer_is_given_names_and_prices_where_all_kinds_changed() -> None:
+    sheets = mixed_sheets(10, 20)
+    assert [(model, len(rows)) for model, _, rows in sheets] == [
+        ("product.template", 10), ("res.partner", 10), ("product.pricelist.item", 10),
+    ]  # fmt: skip
+    assert sheets[1][2][6] == ["unierp.customers__7", "First7 Last7 20"]
+
+
+def test_a_file_for_the_peers_has_false_as_an_empty_cell(tmp_path: Path) -> None:
+    write_file(tmp_path / "new" / "rows.csv", ["id", "is_company"], [["a.b", False], ["a.c", True]])
+    assert (tmp_path / "new" / "rows.csv").read_text(encoding="utf-8").split() == ["id,is_company", "a.b,", "a.c,True"]
+
+
+def test_every_peer_names_one_version() -> None:
+    for peer in PEERS:
+        assert peer.requirements.read_text(encoding="utf-8").startswith(f"{peer.name}==")
+
+
+def test_work_is_shared_evenly_among_processes() -> None:
+    assert shares([1, 2, 3, 4, 5], 2) == [[1, 3, 5], [2, 4]]
+
+
+def test_a_step_that_another_process_was_in_the_way_of_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    conflict = type("OperationalError", (Exception,), {})
+    monkeypatch.setitem(sys.modules, "psycopg2", SimpleNamespace(OperationalError=conflict))
+    monkeypatch.setattr(limit_in_odoo, "PAUSES", (0.0, 0.0))
+    ended: list[str] = []
+    cursor = SimpleNamespace(commit=lambda: ended.append("commit"), rollback=lambda: ended.append("rollback"))
+    answers: list[Any] = [conflict(), "made"]
+
+    def step() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert limit_in_odoo.committed(SimpleNamespace(cr=cursor), step) == "made"
+    assert ended == ["rollback", "commit"]
+    answers += [conflict(), conflict()]
+    with pytest.raises(RuntimeError, match="too often"):
+        limit_in_odoo.committed(SimpleNamespace(cr=cursor), step)
+
+
+def measured() -> Report:
+    measures = [
+        Measure("whole process", "/s", 50.0, 100.0, "a peer", at_least=1.0),
+        Measure("peak memory", "MB", 300.0, at_most=600),
+    ]
+    return Report("19", {}, {"processors": 2}, [Scenario("first_load", "First load", measures, size=1000)])
+
+
+def test_the_page_gets_a_table_and_a_picture_between_its_marks(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n", encoding="utf-8")
+    write_page(page, measured(), date(2026, 1, 2))
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("above\n")
+    assert text.endswith("below\n")
+    assert "old" not in text
+    assert "Measured on 2026-01-02, Odoo 19 with two workers; processors 2." in text
+    assert "| First load | whole process | 50 /s | 100 /s | a peer | 0.50 | ratio ≥ 1 | MISSED |" in text
+    assert "| First load | peak memory | 300 MB |  |  |  | ≤ 600 MB | reached |" in text
+    assert (tmp_path / PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("my page\n", encoding="utf-8")
+    with pytest.raises(BenchError, match="add these two lines"):
+        write_page(page, measured(), date(2026, 1, 2))
+    assert page.read_text(encoding="utf-8") == "my page\n"
 
 
 def test_the_parts_of_a_run_add_up_to_the_whole_process() -> None:

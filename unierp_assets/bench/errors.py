@@ -2,4 +2,5 @@
 
 
 class BenchError(Exception):
-    """A measurement that would not mean anything: one side did not do its work. The message says which and why."""
+    """A measurement that would mean nothing, because one side did not do its work, or that cannot be written down. The
+    message says which and why."""

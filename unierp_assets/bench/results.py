@@ -130,13 +130,19 @@ class Worker:
         return sorted(found, key=lambda call: -call.seconds)[:TOP_CALLS]
 
 
+def figure(value: float, unit: str) -> str:
+    """A figure as people read it, with its unit."""
+    return f"{value:,.0f} {unit}".rstrip() if value >= 100 or value == int(value) else f"{value:.2f} {unit}".rstrip()
+
+
 SINGLE = frozenset({"create", "update", "confirm", "post"})
 """Phases that are told by entity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """The outcome of one scenario: its measures, where our time went, and the other side's parts where it has some."""
+    """The outcome of one scenario: its measures, where our time went, and the other side's parts where it has some.
+    ``size`` is how many rows or documents it was about."""
 
     name: str
     title: str
@@ -144,6 +150,7 @@ class Scenario:
     parts: Sequence[Part] = ()
     calls: Sequence[Call] = ()
     theirs: Sequence[Part] = ()
+    size: int = 0
 
     @property
     def met(self) -> bool:
@@ -164,6 +171,7 @@ class Scenario:
         return {
             "name": self.name,
             "title": self.title,
+            "size": self.size,
             "met": self.met,
             "measures": [measure.to_dict() for measure in self.measures],
             "parts": listed(self.parts),
@@ -179,7 +187,7 @@ class Report:
     """A whole bench."""
 
     odoo: str
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, Any]
     machine: Mapping[str, Any]
     scenarios: Sequence[Scenario] = field(default_factory=tuple)
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from unierp_assets.bench.results import Report, Scenario
-from unierp_assets.bench.scenarios import SCENARIOS, Bench, Sizes
+from unierp_assets.bench.scenarios import SCENARIOS
+from unierp_assets.bench.setting import Bench, Sizes
 from unierp_assets.bench.stand import open_stand
 from unierp_assets.lab.cache import Cache
 from unierp_assets.lab.odoo import OdooVersion
@@ -25,7 +26,7 @@ def run_bench(
     """Runs the scenarios of these names in the given order on servers of their own in ``home``.
 
     Raises :class:`~unierp_assets.bench.errors.BenchError` where one side did not do its work, and
-    :class:`~unierp_assets.lab.errors.LabError` where a server or the peer cannot be got.
+    :class:`~unierp_assets.lab.errors.LabError` where a server or a peer cannot be got.
     """
     done: list[Scenario] = []
     with open_stand(home / "bench", version, cache, progress) as stand:

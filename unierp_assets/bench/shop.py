@@ -4,10 +4,13 @@ Belongs here: the rows. Does not belong here: how they are written (:mod:`unierp
 is measured with them. Amounts are multiples of five cents under a tax of 20 %, so that none has to be rounded.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+
+import sqlalchemy as sa
 
 from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
 
@@ -18,6 +21,8 @@ TAX = "VAT20"
 LOCATION = 1
 STOCK = Decimal(1000)
 LINES = 3
+CHANGED_EVERY, CHANGED_FROM = 100, 7
+"""Which rows are changed: one in a hundred, none of them a company."""
 
 
 @dataclass
@@ -38,12 +43,13 @@ class BenchShop:
         self.rows[table].append(tuple(given.get(column.name) for column in columns.c))
 
 
-def make_shop(products: int, customers: int, orders: int = 0) -> BenchShop:
-    """A shop of products with one variant each, customers without addresses, and paid and shipped orders of 3 lines."""
+def make_shop(products: int, customers: int, orders: int = 0, *, stocked: bool = True) -> BenchShop:
+    """A shop of products with one variant each, customers without addresses, and paid and shipped orders of 3 lines.
+    Without stock the products are known, but none is on hand."""
     shop = BenchShop()
     _furnish(shop)
     for number in range(1, products + 1):
-        _add_product(shop, number)
+        _add_product(shop, number, stocked=stocked)
     for number in range(1, customers + 1):
         shop.add("customers", number, **customer(number))
     add_orders(shop, products, customers, orders)
@@ -57,7 +63,7 @@ def _furnish(shop: BenchShop) -> None:
     shop.add("locations", LOCATION, code="BEN", name="Bench warehouse", country="US")
 
 
-def _add_product(shop: BenchShop, number: int) -> None:
+def _add_product(shop: BenchShop, number: int, *, stocked: bool) -> None:
     shop.add(
         "products",
         number,
@@ -80,7 +86,33 @@ def _add_product(shop: BenchShop, number: int) -> None:
         active=True,
     )
     shop.add("prices", number, variant_id=number, currency=CURRENCY, amount=price(number))
-    shop.add("stock_levels", number, variant_id=number, location_id=LOCATION, on_hand=STOCK, available=STOCK)
+    if stocked:
+        shop.add("stock_levels", number, variant_id=number, location_id=LOCATION, on_hand=STOCK, available=STOCK)
+
+
+def is_changed(number: int) -> bool:
+    """Whether :func:`change` changes the row of this number."""
+    return number % CHANGED_EVERY == CHANGED_FROM
+
+
+def change(url: str, table: str, column: str, to: Callable[[sa.Table], Any]) -> None:
+    """Changes a column of one per cent of a table's rows in the shop's database, as the shop would, just now; ``to``
+    makes the new value of the table's columns."""
+    rows = contract_tables()[table]
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        connection.execute(
+            sa.update(rows)
+            .where(key_column(rows) % CHANGED_EVERY == CHANGED_FROM)
+            .values({column: to(rows), UPDATED_AT: sa.func.now()})
+        )
+    engine.dispose()
+
+
+def dearer(prices: sa.Table, by: int) -> sa.ColumnElement[Any]:
+    """A price ``by`` dollars and some cents above what it is, with other cents in the next row: equal new values would
+    go in one call, which flatters."""
+    return prices.c.amount + by + sa.cast(prices.c.id // CHANGED_EVERY % 1000, sa.Numeric(18, 2)) / 100
 
 
 def price(product: int) -> Decimal:

@@ -6,6 +6,7 @@ The lab of the project is not touched, so that nobody's data is in the way of a 
 
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from unierp_assets.lab import postgres
 from unierp_assets.lab.cache import Cache
-from unierp_assets.lab.odoo import LOGIN, OdooInstance, OdooVersion, prepare_program, prepare_template
+from unierp_assets.lab.odoo import LOGIN, OdooInstance, OdooVersion, Program, prepare_program, prepare_template
 from unierp_assets.lab.postgres import Cluster, PostgresServer
 from unierp_assets.lab.progress import Reporter
 
@@ -43,11 +44,12 @@ class Stand:
         self._instance = instance
         self._password = secrets.token_urlsafe(12)
         self._url = ""
+        self._program: Program | None = None
         self._places = count(1)
 
     def start(self, cache: Cache, progress: Reporter) -> None:
         """Bring up Odoo on a pristine database, from which :meth:`place` copies."""
-        program = prepare_program(self.version, cache, progress)
+        program = self._program = prepare_program(self.version, cache, progress)
         template = prepare_template(program, cache, progress)
         with progress.step(f"Starting Odoo {self.version} for the bench"):
             self._instance.create_database(self._server, template, _PRISTINE, self._password)
@@ -76,6 +78,19 @@ class Stand:
         finally:
             for database in (odoo, shop, warehouse):
                 postgres.drop_database(self._server, database)
+
+    def shell(self, place: Place, script: Path, log: Path) -> "subprocess.Popen[bytes]":
+        """Odoo's own shell on the place's database, running the script; what it prints goes to the log."""
+        assert self._program is not None, "the stand was not started"
+        command = self._program.command("shell", "-c", self._instance.conf, "-d", place.odoo_db, "--no-http")
+        with script.open("rb") as stdin, log.open("wb") as output:
+            return subprocess.Popen(
+                [str(part) for part in (*command, "--log-level", "error")],
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._program.environment(),
+            )
 
 
 @contextmanager

@@ -1,22 +1,23 @@
 """How a bench looks on a terminal. No arithmetic belongs here."""
 
 from unierp_assets import display
-from unierp_assets.bench.results import Part, Report, Scenario
+from unierp_assets.bench.results import Part, Report, Scenario, figure
 
 
 def show(report: Report) -> None:
     """The measures of all scenarios, and for each of them where the time went."""
     display.table(
         f"Bench on Odoo {report.odoo}",
-        ["measure", "ours", "theirs", "ratio", "target", "", "against"],
+        ["scenario", "measure", "ours", "theirs", "ratio", "target", "", "against"],
         [
             [
+                scenario.title,
                 measure.name,
-                f"{_figure(measure.ours)} {measure.unit}".rstrip(),
-                "" if measure.theirs is None else f"{_figure(measure.theirs)} {measure.unit}".rstrip(),
+                figure(measure.ours, measure.unit),
+                "" if measure.theirs is None else figure(measure.theirs, measure.unit),
                 "" if measure.ratio is None else f"{measure.ratio:.2f}",
                 measure.target,
-                {True: "reached", False: "MISSED", None: ""}[measure.met],
+                display.verdict(measure.met),
                 measure.against,
             ]
             for scenario in report.scenarios
@@ -50,13 +51,5 @@ def _show_times(scenario: Scenario) -> None:
         )
 
 
-def _seconds(seconds: float, whole: float) -> tuple[str, str]:
-    return f"{seconds:.2f}", f"{seconds / whole:.0%}"
-
-
 def _processor(part: Part) -> str:
     return "" if part.processor is None else f"{part.processor:.2f}"
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"

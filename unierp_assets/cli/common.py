@@ -87,3 +87,11 @@ def span(since: datetime | None) -> str:
 def ago(at: datetime | None) -> str:
     """The same as people say it."""
     return f"{span(at)} ago" if at else "never"
+
+
+def numbers(text: str, option: str) -> tuple[int, ...]:
+    """The whole numbers of a list with commas (``1000,10000``); none of an empty text."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdigit() and int(part) for part in parts):
+        raise typer.BadParameter("give whole numbers with commas between them", param_hint=option)
+    return tuple(map(int, parts))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unierp_assets.cli.common import Json, Odoo, fail, version_of
+from unierp_assets.cli.common import Json, Odoo, fail, numbers, version_of
 
 app = typer.Typer()
 
@@ -64,22 +64,34 @@ def worker(
 
 @app.command()
 def bench(
-    products: Annotated[int, typer.Option(min=10, help="Products of the bench's shop.")] = 5_000,
-    customers: Annotated[int, typer.Option(min=10, help="Customers of the bench's shop.")] = 5_000,
+    sizes: Annotated[str, typer.Option(help="Numbers of rows at which customers and changes are measured.")] = "",
+    full: Annotated[bool, typer.Option("--full", help="All sizes up to 100,000 rows: takes hours.")] = False,
+    products: Annotated[int, typer.Option(min=10, help="Products of the shop that takes orders.")] = 5_000,
+    customers: Annotated[int, typer.Option(min=10, help="Customers of the shop that takes orders.")] = 5_000,
     orders: Annotated[int, typer.Option(min=2, help="Orders of three lines.")] = 300,
     baseline_orders: Annotated[int, typer.Option(min=2, help="Orders that the one-by-one script makes.")] = 40,
+    limit_orders: Annotated[int, typer.Option(min=2, help="Orders that Odoo's own processes make.")] = 200,
     turns: Annotated[int, typer.Option(min=1, help="How often each side loads the customers.")] = 2,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes, to see that it works; rates are not judged.")
     ] = False,
-    only: Annotated[list[str] | None, typer.Option(help="A scenario: customers or orders. May be repeated.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A scenario: customers, changes or orders. May be repeated.")
+    ] = None,
     odoo: Annotated[str, typer.Option("--odoo", help="Odoo of the bench: 19 or 14.")] = "19",
+    page: Annotated[
+        Path | None, typer.Option(help="A page whose measured part is written anew, not by --quick.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Measure the sync beside other tools, on servers of its own. Exit code 1 where a target is missed."""
+    from datetime import UTC, datetime
+
     from unierp_assets import display
+    from unierp_assets.bench.page import around, write_page
     from unierp_assets.bench.runner import run_bench
-    from unierp_assets.bench.scenarios import QUICK, SCENARIOS, Sizes
+    from unierp_assets.bench.scenarios import SCENARIOS
+    from unierp_assets.bench.setting import FULL, QUICK, Sizes
     from unierp_assets.bench.tables import show
     from unierp_assets.lab.cache import Cache, default_cache
     from unierp_assets.lab.progress import SilentReporter, reporter_for
@@ -87,10 +99,13 @@ def bench(
 
     if unknown := set(only or ()) - set(SCENARIOS):
         raise typer.BadParameter(f"there is no scenario {unknown.pop()}", param_hint="--only")
+    if page:
+        around(page)  # rather now than after all was measured
+    rows = numbers(sizes, "--sizes") or (FULL if full else Sizes().rows)
     report = run_bench(
         get_settings().home.resolve(),
         Cache(default_cache()),
-        QUICK if quick else Sizes(products, customers, orders, baseline_orders, turns),
+        QUICK if quick else Sizes(rows, products, customers, orders, baseline_orders, limit_orders, turns),
         SilentReporter() if json else reporter_for(),
         version_of(odoo) or "19",
         tuple(only or SCENARIOS),
@@ -99,6 +114,8 @@ def bench(
         display.print_json(report.to_dict())
     else:
         show(report)
+    if page and not quick:
+        write_page(page, report, datetime.now(UTC).date())
     if not report.met:
         raise typer.Exit(1)
 

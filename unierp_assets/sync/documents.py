@@ -43,8 +43,9 @@ from unierp_assets.sync.reversal import take_back
 from unierp_assets.sync.state import FAILED, any_of, bound_ids
 from unierp_assets.warehouse.tables import ACCEPTED, STAGING
 
-ORDER_BATCH = 50
-"""Orders per call: large enough to save round trips, small enough that a refused one costs little to find."""
+DOCUMENT_BATCH = 50
+"""Orders and their documents per call: Odoo needs a fifth less time for each than by 20, and by 100 little less than
+by 50. What is refused is found by halves."""
 
 
 class Sales(Applier):
@@ -146,7 +147,7 @@ class Orders(Sales):
                 keys.append(key)
         loaded: dict[str, int] = {}
         outcomes: list[Outcome[str]] = load(
-            self.session, self.entity.model, columns, cells, keys=keys, batch=ORDER_BATCH
+            self.session, self.entity.model, columns, cells, keys=keys, batch=DOCUMENT_BATCH
         )
         for outcome in outcomes:
             if outcome.ok and outcome.id:

@@ -23,6 +23,7 @@ from unierp_assets.quality import GATE_ORDER, GateReport, preload, run_gate
 from unierp_assets.storefront.contract import contract_tables
 from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.documents import DOCUMENT_BATCH
 from unierp_assets.sync.extract import extract
 from unierp_assets.sync.plan import CHANGES, Position, candidates, plan, slices
 from unierp_assets.sync.preflight import preflight
@@ -45,6 +46,9 @@ from unierp_assets.sync.state import (
 from unierp_assets.warehouse.tables import ACCEPTED, LANDING_UNIERP, PENDING, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
 
 LOCK = "sync"
+LOADED_TOGETHER = {"orders": "shipments"}
+"""What is loaded in rounds with an entity. To find the transfer of an order it confirms, Odoo looks through all open
+ones: were all orders confirmed before the first of them leaves, each would cost more than the one before."""
 PREVIEW = "plan"
 """Kind of the runs that only show what would be written."""
 
@@ -132,6 +136,32 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
     """Plans and applies what changed of an entity, slice by slice; what it did as counts.
 
     Parts of records that are there already (lines of orders) are changed before the records go on."""
+    prepared = _prepared(context, entity)
+    with _changed(context, entity) as keys:
+        return prepared + _load_keys(context, entity, keys)
+
+
+def load_together(context: SyncContext, entity: Entity, then: Entity) -> tuple[Applied, Applied]:
+    """Loads what changed of both in rounds: a batch for each connection, then what of ``then`` refers to these records,
+    and in the end the rest of it; what was done with each, as counts."""
+    done, after = _prepared(context, entity), Applied()
+    size = DOCUMENT_BATCH * context.session.connections
+    with _changed(context, entity) as keys, _changed(context, then) as followers:
+        waiting = _by_reference(context, then, entity, followers)
+        for start in range(0, len(keys), size):
+            part = keys[start : start + size]
+            done += _load_keys(context, entity, part)
+            ready = [follower for key in part for follower in waiting.pop(key, ())]
+            if ready:
+                # The parts of the records just made (lines of orders), which these may name, have external ids by now.
+                pull_bindings(context)
+                after += _load_keys(context, then, ready)
+        after += _load_keys(context, then, [follower for rest in waiting.values() for follower in rest])
+    return done, after
+
+
+def _prepared(context: SyncContext, entity: Entity) -> Applied:
+    """Ends what was deleted, and changes parts of records that are there already."""
     ended = end_removed(context, entity)
     if ended:
         refresh_storefront(context, entity)
@@ -139,6 +169,12 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
     parts = {
         part.name: edit_parts(context, entity, part) for part in ENTITIES.values() if part.created_with == entity.name
     }
+    return Applied(updated=len(ended), parts=parts)
+
+
+@contextmanager
+def _changed(context: SyncContext, entity: Entity) -> Iterator[list[str]]:
+    """The keys that have to be compared; when they were dealt with, the entity's cursor moves."""
     cursor_name = f"plan:{entity.name}"
     with context.warehouse.transaction() as tx:
         cursor = tx.cursor(cursor_name)
@@ -149,13 +185,22 @@ def load_entity(context: SyncContext, entity: Entity) -> Applied:
         pull_entity(context, entity)
         with context.warehouse.transaction() as tx:
             found = candidates(tx, entity, cursor)
-    total = _load_keys(context, entity, found.keys)
-    total.updated += len(ended)
-    total.parts = parts
+    yield found.keys
     if found.position != Position.from_text(cursor):
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, found.position.to_text())
-    return total
+
+
+def _by_reference(context: SyncContext, entity: Entity, target: Entity, keys: list[str]) -> dict[str, list[str]]:
+    """The keys of an entity by the key of the record of ``target`` that they refer to."""
+    (link,) = (field.name for field in entity.references if field.target == target.name)
+    staged = STAGING[entity.name]
+    with context.warehouse.transaction() as tx:
+        rows = tx.read(sa.select(staged.c.key, staged.c[link]).where(any_of(staged.c.key, keys)))
+    found: dict[str, list[str]] = {}
+    for key, referred in rows.iter_rows():
+        found.setdefault(referred, []).append(key)
+    return found
 
 
 def _load_keys(context: SyncContext, entity: Entity, found: list[str]) -> Applied:
@@ -260,8 +305,7 @@ class Pipeline:
             self.take_in()
             if approved and before is not None:
                 self._insist_on(approved, before)
-            for entity in self.entities:
-                self._load(entity)
+            self._load_all()
             if any(counts.created or counts.updated for counts in self.summary.entities.values()):
                 self.read_back()
                 if not approved:
@@ -280,8 +324,7 @@ class Pipeline:
         with self.context.warehouse.lock(LOCK, wait_seconds=wait_seconds), self.recorded("sync"):
             bury_the_dead(self.context.warehouse, self.context.run_id)
             self.take_in()
-            for entity in self.entities:
-                self._load(entity)
+            self._load_all()
             if any(counts.created or counts.updated for counts in self.summary.entities.values()):
                 self.read_back(tuple(ENTITIES.values()))
                 self._flow_back()
@@ -382,8 +425,20 @@ class Pipeline:
         for name in self.gates:
             self.reports[name] = gate(self.context, ENTITIES[name])
 
-    def _load(self, entity: Entity) -> None:
-        applied = load_entity(self.context, entity)
+    def _load_all(self) -> None:
+        """Loads every entity, in load order; those that go together, together."""
+        followers = {then: first for first, then in LOADED_TOGETHER.items() if first in self.summary.entities}
+        for entity in self.entities:
+            then = LOADED_TOGETHER.get(entity.name)
+            if then in self.summary.entities:
+                done, after = load_together(self.context, entity, ENTITIES[then])
+                self._note(entity, done)
+                self._note(ENTITIES[then], after)
+            elif entity.name not in followers:
+                self._note(entity, load_entity(self.context, entity))
+
+    def _note(self, entity: Entity, applied: Applied) -> None:
+        """Counts what was done, and reads the shop again where it was written."""
         counts = self.summary.entities[entity.name]
         counts.created += applied.created
         counts.updated += applied.updated
@@ -406,7 +461,7 @@ class Pipeline:
         """Lets what UniERP computed from what was written (stock, the progress of orders) flow back to the shop."""
         for entity in self.entities:
             if any(System.STOREFRONT in field.flows_to for field in entity.synced):
-                self._load(entity)
+                self._note(entity, load_entity(self.context, entity))
 
     def _count(self) -> None:
         with self.context.warehouse.transaction() as tx:

@@ -44,7 +44,7 @@ def deliver(
     namespace: str,
     shipments: Sequence[Shipment],
     *,
-    batch: int = 20,
+    batch: int = 50,
     connections: int | None = None,
 ) -> list[Outcome[str]]:
     """Books shipments of confirmed orders as done transfers; what is left stays open as a backorder.

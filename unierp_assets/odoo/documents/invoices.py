@@ -46,7 +46,7 @@ def invoice_orders(
     namespace: str,
     invoices: Sequence[Invoice],
     *,
-    batch: int = 20,
+    batch: int = 50,
     connections: int | None = None,
 ) -> list[Outcome[str]]:
     """Makes one draft invoice per order over all its lines, whatever the invoicing policy, in the order's currency.
@@ -223,7 +223,7 @@ def _differing(
 
 
 def post_invoices(
-    session: OdooSession, ids: Sequence[int], *, batch: int = 20, connections: int | None = None
+    session: OdooSession, ids: Sequence[int], *, batch: int = 50, connections: int | None = None
 ) -> list[Outcome[int]]:
     """Posts draft invoices; posted ones are left alone, cancelled ones fail. Key: invoice id."""
     model = session.features.model("invoice")

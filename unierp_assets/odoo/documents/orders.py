@@ -21,7 +21,7 @@ def confirm_orders(
     ids: Sequence[int],
     *,
     dates: Mapping[int, datetime] | None = None,
-    batch: int = 20,
+    batch: int = 50,
     connections: int | None = None,
 ) -> list[Outcome[int]]:
     """Confirms draft and sent orders and then restores ``date_order`` (UTC), which Odoo overwrites with now.
