@@ -226,6 +226,7 @@ class Pipeline:
         self.summary = Summary(context.run_id, entities={entity.name: EntityCounts() for entity in self.entities})
         self.gates = [name for name in GATE_ORDER if name in self.summary.entities]
         self.changed: dict[str, int] = {}
+        self._wrote_unierp = False
         self.reports: dict[str, GateReport] = {}
 
     @classmethod
@@ -260,9 +261,8 @@ class Pipeline:
             self.take_in()
             if approved and before is not None:
                 self._insist_on(approved, before)
-            for entity in self.entities:
-                self._load(entity)
-            if any(counts.created or counts.updated for counts in self.summary.entities.values()):
+            self._load_all()
+            if self._wrote_unierp:
                 self.read_back()
                 if not approved:
                     self._flow_back()
@@ -275,15 +275,13 @@ class Pipeline:
 
     def carry_over(self, wait_seconds: float) -> Summary:
         """Like :meth:`sync`, without the reports: for changes that somebody waits for. It waits for a sync that is
-        under way, and reads back everything, because what was not asked for is touched too: an order touches its
-        customer."""
+        under way, and reads back also what was not asked for and is touched: an order touches its customer."""
         with self.context.warehouse.lock(LOCK, wait_seconds=wait_seconds), self.recorded("sync"):
             bury_the_dead(self.context.warehouse, self.context.run_id)
             self.take_in()
-            for entity in self.entities:
-                self._load(entity)
-            if any(counts.created or counts.updated for counts in self.summary.entities.values()):
-                self.read_back(tuple(ENTITIES.values()))
+            self._load_all()
+            if self._wrote_unierp:
+                self.read_back(self._touched())
                 self._flow_back()
             self._count()
         return self.summary
@@ -381,6 +379,20 @@ class Pipeline:
             imported.join()
         for name in self.gates:
             self.reports[name] = gate(self.context, ENTITIES[name])
+
+    def _load_all(self) -> None:
+        before = self.context.session.counters.snapshot()["writes"]
+        for entity in self.entities:
+            self._load(entity)
+        self._wrote_unierp = self.context.session.counters.snapshot()["writes"] > before
+
+    def _touched(self) -> tuple[Entity, ...]:
+        """The entities of the run, and what changes in UniERP along with those that were written."""
+        names = set(self.summary.entities)
+        for name, counts in self.summary.entities.items():
+            if counts.created or counts.updated or counts.failed:
+                names.update(ENTITIES[name].touches)
+        return tuple(entity for entity in ENTITIES.values() if entity.name in names)
 
     def _load(self, entity: Entity) -> None:
         applied = load_entity(self.context, entity)
