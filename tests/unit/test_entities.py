@@ -146,6 +146,11 @@ def test_references_point_to_entities_that_are_loaded_before() -> None:
             assert order.index(str(field.target)) <= order.index(entity.name), f"{entity.name}.{field.name}"
 
 
+def test_what_is_touched_is_another_entity() -> None:
+    for entity in ENTITIES.values():
+        assert set(entity.touches) <= set(ENTITIES) - {entity.name}
+
+
 def test_every_input_is_a_table_of_the_contract() -> None:
     contract = contract_tables()
     for entity in ENTITIES.values():

@@ -53,5 +53,6 @@ ADDRESSES = Entity(
         Field("phone", Kind.TEXT, "Phone number in E.164.", odoo="phone", personal=True, normal=clean.phone),
     ),
     stage=stage,
+    touches=("customers",),
     withdrawal=Withdrawal.ARCHIVE,
 )

@@ -131,6 +131,7 @@ CUSTOMERS = Entity(
         ),
     ),
     stage=stage_customers,
+    touches=("addresses",),
     withdrawal=Withdrawal.ARCHIVE,
     constants={"customer": True},
 )

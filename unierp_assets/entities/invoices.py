@@ -51,6 +51,7 @@ INVOICES = Entity(
         Field("state", Kind.TEXT, "`posted`.", odoo="state"),
     ),
     stage=stage,
+    touches=("orders", "order_lines", "customers", "addresses"),
     readback=(
         Field("number", Kind.TEXT, "Number of the invoice.", odoo="name"),
         Field("residual", Kind.DECIMAL, "What is still to be paid.", odoo="amount_residual", scale=2),

@@ -174,6 +174,7 @@ ORDERS = Entity(
     ),
     stage=stage_orders,
     readback=(Field("document", Kind.TEXT, "Number of the sales document in UniERP.", odoo="name"),),
+    touches=("stock_levels", "customers", "addresses", "shipments", "invoices", "payments"),
 )
 
 ORDER_LINES = Entity(
@@ -201,4 +202,5 @@ ORDER_LINES = Entity(
     stage=stage_lines,
     withdrawal=Withdrawal.ZERO,
     created_with="orders",
+    touches=("stock_levels", "shipments"),
 )

@@ -50,4 +50,5 @@ PAYMENTS = Entity(
         ),
     ),
     stage=stage,
+    touches=("orders", "invoices", "customers", "addresses"),
 )

@@ -95,6 +95,8 @@ PRICES = Entity(
         ),
     ),
     stage=stage_prices,
+    # The list price that Odoo shows on a product follows its prices.
+    touches=("products", "variants"),
     withdrawal=Withdrawal.DELETE,
     ends_with="valid_to",
     constants={"applied_on": "0_product_variant", "compute_price": "fixed"},

@@ -91,6 +91,7 @@ PRODUCTS = Entity(
         ),
     ),
     stage=stage,
+    touches=("variants",),
     withdrawal=Withdrawal.ARCHIVE,
     ends_with="active",
     constants={"storable": True, "invoice_policy": "order"},

@@ -45,5 +45,6 @@ SHIPMENTS = Entity(
         Field("state", Kind.TEXT, "`done` once the goods have left.", odoo="state"),
     ),
     stage=stage,
+    touches=("stock_levels", "orders", "order_lines"),
     readback=(Field("document", Kind.TEXT, "Number of the delivery in UniERP.", odoo="name"),),
 )

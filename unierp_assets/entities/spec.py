@@ -152,6 +152,8 @@ class Entity:
     fields that only UniERP has and the reports want. ``created_with`` names the entity whose records are created
     together with those of this one, as lines are with their order. ``ends_with`` names the field that ends the record
     in the storefront when a person deletes it in UniERP: a boolean becomes false, an instant that of the deletion.
+    ``touches`` names the other entities whose records UniERP changes along, or we do, when records of this one are
+    written.
     """
 
     name: str
@@ -166,6 +168,7 @@ class Entity:
     readback: tuple[Field, ...] = ()
     created_with: str | None = None
     ends_with: str | None = None
+    touches: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Field:
         for field in self.fields:

@@ -43,4 +43,5 @@ STOCK_LEVELS = Entity(
         ),
     ),
     stage=stage,
+    touches=("variants",),
 )

@@ -109,6 +109,7 @@ VARIANTS = Entity(
         ),
     ),
     stage=stage,
+    touches=("products",),
     withdrawal=Withdrawal.ARCHIVE,
     ends_with="active",
 )

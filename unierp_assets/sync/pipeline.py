@@ -305,8 +305,7 @@ class Pipeline:
             self.take_in()
             if approved and before is not None:
                 self._insist_on(approved, before)
-            self._load_all()
-            if any(counts.created or counts.updated for counts in self.summary.entities.values()):
+            if self._load_all():
                 self.read_back()
                 if not approved:
                     self._flow_back()
@@ -319,14 +318,12 @@ class Pipeline:
 
     def carry_over(self, wait_seconds: float) -> Summary:
         """Like :meth:`sync`, without the reports: for changes that somebody waits for. It waits for a sync that is
-        under way, and reads back everything, because what was not asked for is touched too: an order touches its
-        customer."""
+        under way, and reads back also what was not asked for and is touched: an order touches its customer."""
         with self.context.warehouse.lock(LOCK, wait_seconds=wait_seconds), self.recorded("sync"):
             bury_the_dead(self.context.warehouse, self.context.run_id)
             self.take_in()
-            self._load_all()
-            if any(counts.created or counts.updated for counts in self.summary.entities.values()):
-                self.read_back(tuple(ENTITIES.values()))
+            if self._load_all():
+                self.read_back(self._touched())
                 self._flow_back()
             self._count()
         return self.summary
@@ -425,8 +422,9 @@ class Pipeline:
         for name in self.gates:
             self.reports[name] = gate(self.context, ENTITIES[name])
 
-    def _load_all(self) -> None:
-        """Loads every entity, in load order; those that go together, together."""
+    def _load_all(self) -> bool:
+        """Loads every entity, in load order; those that go together, together. Returns whether UniERP was written."""
+        before = self.context.session.counters.snapshot()["writes"]
         followers = {then: first for first, then in LOADED_TOGETHER.items() if first in self.summary.entities}
         for entity in self.entities:
             then = LOADED_TOGETHER.get(entity.name)
@@ -436,6 +434,15 @@ class Pipeline:
                 self._note(ENTITIES[then], after)
             elif entity.name not in followers:
                 self._note(entity, load_entity(self.context, entity))
+        return bool(self.context.session.counters.snapshot()["writes"] > before)
+
+    def _touched(self) -> tuple[Entity, ...]:
+        """The entities of the run, and what changes in UniERP along with those that were written."""
+        names = set(self.summary.entities)
+        for name, counts in self.summary.entities.items():
+            if counts.created or counts.updated or counts.failed:
+                names.update(ENTITIES[name].touches)
+        return tuple(entity for entity in ENTITIES.values() if entity.name in names)
 
     def _note(self, entity: Entity, applied: Applied) -> None:
         """Counts what was done, and reads the shop again where it was written."""
