@@ -41,6 +41,7 @@ def test_the_first_sync_loads_every_accepted_row_and_reconciles_to_the_cent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[tuple[str, str]] = []
+    world.warehouse.upgrade()
     context = world.context()
     context.on_step = lambda phase, subject: steps.append((phase, subject))
     # So that also the few orders of this shop go in rounds.
