@@ -141,7 +141,11 @@ def test_a_step_that_another_process_was_in_the_way_of_is_repeated(monkeypatch: 
     monkeypatch.setitem(sys.modules, "psycopg2", SimpleNamespace(OperationalError=conflict))
     monkeypatch.setattr(limit_in_odoo, "PAUSES", (0.0, 0.0))
     ended: list[str] = []
-    cursor = SimpleNamespace(commit=lambda: ended.append("commit"), rollback=lambda: ended.append("rollback"))
+    env = SimpleNamespace(cr=SimpleNamespace(rollback=lambda: ended.append("rollback")))
+
+    def commit() -> None:
+        ended.append("commit")
+
     answers: list[Any] = [conflict(), "made"]
 
     def step() -> Any:
@@ -150,11 +154,11 @@ def test_a_step_that_another_process_was_in_the_way_of_is_repeated(monkeypatch: 
             raise answer
         return answer
 
-    assert limit_in_odoo.committed(SimpleNamespace(cr=cursor), step) == "made"
+    assert limit_in_odoo.committed(env, step, commit) == "made"
     assert ended == ["rollback", "commit"]
     answers += [conflict(), conflict()]
     with pytest.raises(RuntimeError, match="too often"):
-        limit_in_odoo.committed(SimpleNamespace(cr=cursor), step)
+        limit_in_odoo.committed(env, step, commit)
 
 
 def measured() -> Report:

@@ -26,24 +26,27 @@ def work(env: Any, folder: str, number: int) -> None:
     which it ended."""
     job = json.loads(Path(folder, f"{number}.json").read_text(encoding="utf-8"))
     env = env(user=2, context=CONTEXT)
-    env["sale.order"].search([], limit=1)
+    do = {"load": load, "orders": orders}[job["kind"]]
+    # Once before the clock starts, and taken back: the first call to a fresh database takes seconds.
+    do(env, {**job, "items": job["items"][:1]}, lambda: None)
     env.cr.rollback()
+    env.clear()
     Path(folder, f"{number}.ready").touch()
     while not Path(folder, "go").exists():
         time.sleep(0.01)
-    {"load": load, "orders": orders}[job["kind"]](env, job)
+    do(env, job, env.cr.commit)
     Path(folder, f"{number}.done").write_text(str(time.time()), encoding="utf-8")
 
 
-def committed(env: Any, step: Callable[[], Any]) -> Any:
-    """What a step returns, in a transaction of its own; one that others were in the way of is repeated, as the server
-    does it."""
+def committed(env: Any, step: Callable[[], Any], commit: Callable[[], Any]) -> Any:
+    """What a step returns, in a transaction that ``commit`` ends; one that others were in the way of is repeated, as
+    the server does it."""
     import psycopg2
 
     for pause in PAUSES:
         try:
             result = step()
-            env.cr.commit()
+            commit()
             return result
         except psycopg2.OperationalError:
             env.cr.rollback()
@@ -55,26 +58,30 @@ def batches(rows: Any, size: int) -> Any:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def load(env: Any, job: Any) -> None:
+def load(env: Any, job: Any, commit: Callable[[], Any]) -> None:
     """Rows of a sheet into a model."""
-    for part in batches(job["rows"], job["batch"]):
-        answer = committed(env, lambda: env[job["model"]].load(job["columns"], part))  # noqa: B023
+    for part in batches(job["items"], job["batch"]):
+        answer = committed(env, lambda: env[job["model"]].load(job["columns"], part), commit)  # noqa: B023
         if not answer["ids"]:
             raise RuntimeError(str(answer["messages"]))
 
 
-def orders(env: Any, job: Any) -> None:
+def orders(env: Any, job: Any, commit: Callable[[], Any]) -> None:
     """Whole orders: created, confirmed, delivered, invoiced, posted, paid."""
-    for part in batches(job["orders"], job["batch"]):
-        made = committed(env, lambda: env["sale.order"].create([_order(each) for each in part]))  # noqa: B023
-        committed(env, made.action_confirm)
+
+    def step(action: Callable[[], Any]) -> Any:
+        return committed(env, action, commit)
+
+    for part in batches(job["items"], job["batch"]):
+        made = step(lambda: env["sale.order"].create([_order(each) for each in part]))  # noqa: B023
+        step(made.action_confirm)
         tracking = [each["tracking_number"] for each in part]
-        committed(env, lambda: _deliver(made, tracking))  # noqa: B023
-        invoices = committed(env, lambda: made._create_invoices(grouped=True))  # noqa: B023
-        committed(env, invoices.action_post)
-        payments = committed(env, lambda: env["account.payment"].create(_payments(env, invoices)))  # noqa: B023
-        committed(env, payments.action_post)
-        committed(env, lambda: _reconcile(env, invoices, payments))  # noqa: B023
+        step(lambda: _deliver(made, tracking))  # noqa: B023
+        invoices = step(lambda: made._create_invoices(grouped=True))  # noqa: B023
+        step(invoices.action_post)
+        payments = step(lambda: env["account.payment"].create(_payments(env, invoices)))  # noqa: B023
+        step(payments.action_post)
+        step(lambda: _reconcile(env, invoices, payments))  # noqa: B023
 
 
 def _order(order: Any) -> Any:

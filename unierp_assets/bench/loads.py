@@ -85,7 +85,7 @@ class _Sides:
 
     def limit(self, last: bool) -> None:
         job: Mapping[str, Any] = {"kind": "load", "model": MODEL, "columns": self.columns, "batch": peers.BATCH}
-        jobs = [{**job, "rows": _cells(rows)} for rows in limit.shares(self.rows, ours.CONNECTIONS)]
+        jobs = [{**job, "items": _cells(rows)} for rows in limit.shares(self.rows, ours.CONNECTIONS)]
         title = f"Odoo's own processes load {self.size:,} customers"
         with self.bench.stand.place() as place, self.bench.progress.step(title) as detail:
             self.theirs.setdefault(LIMIT, []).append(limit.seconds(self.bench.stand, place, jobs))

@@ -72,7 +72,7 @@ def _job(share: Sequence[PlainOrder]) -> Mapping[str, Any]:
     return {
         "kind": "orders",
         "batch": DOCUMENT_BATCH,
-        "orders": [
+        "items": [
             {
                 "number": order.number,
                 "partner_id": order.partner_id,

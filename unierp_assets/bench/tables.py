@@ -11,7 +11,7 @@ def show(report: Report) -> None:
         ["scenario", "measure", "ours", "theirs", "ratio", "target", "", "against"],
         [
             [
-                scenario.title,
+                f"{scenario.name.replace('_', ' ')} {scenario.size:,}",
                 measure.name,
                 figure(measure.ours, measure.unit),
                 "" if measure.theirs is None else figure(measure.theirs, measure.unit),
