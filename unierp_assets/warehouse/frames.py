@@ -78,17 +78,27 @@ def _written(name: str, dtype: pl.DataType) -> pl.Expr:
     return column.cast(pl.String).str.strip_prefix("+") if dtype.is_temporal() else column
 
 
-def few_rows(frame: pl.DataFrame, columns: Sequence[sa.ColumnElement[Any]]) -> sa.Subquery:
-    """The rows of a small frame within a statement, with the types of these columns: an array for each column.
+def few_rows(names: Sequence[str], columns: Sequence[sa.ColumnElement[Any]]) -> sa.Subquery:
+    """The rows of a small frame with these columns within a statement, in the types of ``columns``: an array for each,
+    as the parameters of :func:`arrays`.
 
     One statement does what by COPY takes four and a temporary table. It reads the same for any number of rows, so that
-    it is compiled once. Raises ``TypeError`` like :func:`copy_in`.
+    it is compiled once.
     """
-    written = frame.select(_written(name, dtype).cast(pl.String) for name, dtype in frame.schema.items())
-    arrays = (sa.literal(written[name].to_list(), sa.ARRAY(sa.Text)) for name in frame.columns)
-    given = sa.func.unnest(*arrays).table_valued(*frame.columns, name="given").render_derived()
-    typed = zip(frame.columns, columns, strict=True)
+    parameters = (sa.bindparam(_parameter(place), [], sa.ARRAY(sa.Text)) for place in range(len(names)))
+    given = sa.func.unnest(*parameters).table_valued(*names, name="given").render_derived()
+    typed = zip(names, columns, strict=True)
     return sa.select(*(sa.cast(given.c[name], column.type).label(name) for name, column in typed)).subquery("incoming")
+
+
+def arrays(frame: pl.DataFrame) -> dict[str, list[str | None]]:
+    """The parameters of :func:`few_rows`. Raises ``TypeError`` like :func:`copy_in`."""
+    written = frame.select(_written(name, dtype).cast(pl.String) for name, dtype in frame.schema.items())
+    return {_parameter(place): column.to_list() for place, column in enumerate(written.get_columns())}
+
+
+def _parameter(place: int) -> str:
+    return f"given_{place}"
 
 
 def copy_out(connection: sa.Connection, statement: ReturnsRows) -> pl.DataFrame:

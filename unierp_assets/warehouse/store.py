@@ -9,6 +9,7 @@ import socket
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import count
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 
 from unierp_assets.warehouse.errors import WarehouseLocked, WarehouseUnavailable, translated
-from unierp_assets.warehouse.frames import ReturnsRows, copy_in, copy_out, exporting, few_rows
+from unierp_assets.warehouse.frames import ReturnsRows, arrays, copy_in, copy_out, exporting, few_rows
 from unierp_assets.warehouse.tables import BOOKKEEPING, CURSORS, DELETED, NEW, SEQ, STATUS, TOUCHED_AT, WITHDRAWN
 
 _LOCK_CLASS: Final = 0x756E6965
@@ -84,24 +85,14 @@ class Transaction:
         doubles = frame.filter(frame.select(keys).is_duplicated()).select(keys).head(1)
         if not doubles.is_empty():
             raise ValueError(f"{table.fullname} is given the same key twice: {doubles.row(0)}")
-        content = [name for name in frame.columns if name not in keys and name not in BOOKKEEPING]
-        written = [name for name in frame.columns if name not in keys and not (keep_status and name == STATUS)]
+        if frame.height <= _FEW:
+            compiled = _upsert_of_few(table, tuple(frame.columns), keep_status, self._connection.dialect)
+            with translated(self._where):
+                parameters = compiled.params | arrays(frame)
+                done = self._connection.exec_driver_sql(str(compiled), parameters, {"preserve_rowcount": True})
+                return max(done.rowcount, 0)
         with self._incoming(frame, [table.c[name] for name in frame.columns]) as incoming:
-            differs = _differ(table, incoming, content)
-            if STATUS in written:
-                differs |= (table.c[STATUS] == WITHDRAWN) & (incoming.c[STATUS] != WITHDRAWN)
-            # What does not differ is left out before the insert: ON CONFLICT would lock, and so rewrite, every row.
-            changed = (
-                sa.select(*incoming.c)
-                .select_from(incoming.outerjoin(table, _same(table, incoming, keys)))
-                .where(table.c[keys[0]].is_(None) | differs)
-            )
-            statement = insert(table).from_select(frame.columns, changed, include_defaults=False)
-            updates: dict[str, Any] = {name: statement.excluded[name] for name in written}
-            updates |= {name: sa.func.now() for name in TOUCHED_AT if name in table.c and name not in frame.columns}
-            if updates:
-                return self.execute(statement.on_conflict_do_update(index_elements=keys, set_=updates))
-            return self.execute(statement.on_conflict_do_nothing(index_elements=keys))
+            return self.execute(_upsert(table, incoming, frame.columns, keep_status))
 
     def insert(self, table: sa.Table, frame: pl.DataFrame) -> int:
         """Appends the rows of the frame; returns how many."""
@@ -171,7 +162,7 @@ class Transaction:
     def _incoming(self, frame: pl.DataFrame, columns: Sequence[sa.ColumnElement[Any]]) -> Iterator[sa.FromClause]:
         """The frame with the types of these columns: within the statement; a large one as a temporary table."""
         if frame.height <= _FEW:
-            yield few_rows(frame, columns)
+            yield few_rows(frame.columns, columns).params(**arrays(frame))
             return
         name = f"incoming_{next(self._numbers)}"
         incoming = sa.Table(
@@ -392,6 +383,35 @@ def _writable(table: sa.Table, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame without the change number, which only the database gives."""
     _known(frame, table.c.keys(), table.fullname)
     return frame.drop(SEQ, strict=False)
+
+
+def _upsert(table: sa.Table, incoming: sa.FromClause, columns: Sequence[str], keep_status: bool) -> sa.Insert:
+    """The statement of :meth:`Transaction.upsert`."""
+    keys = [column.name for column in table.primary_key]
+    content = [name for name in columns if name not in keys and name not in BOOKKEEPING]
+    written = [name for name in columns if name not in keys and not (keep_status and name == STATUS)]
+    differs = _differ(table, incoming, content)
+    if STATUS in written:
+        differs |= (table.c[STATUS] == WITHDRAWN) & (incoming.c[STATUS] != WITHDRAWN)
+    # What does not differ is left out before the insert: ON CONFLICT would lock, and so rewrite, every row.
+    changed = (
+        sa.select(*incoming.c)
+        .select_from(incoming.outerjoin(table, _same(table, incoming, keys)))
+        .where(table.c[keys[0]].is_(None) | differs)
+    )
+    statement = insert(table).from_select(columns, changed, include_defaults=False)
+    updates: dict[str, Any] = {name: statement.excluded[name] for name in written}
+    updates |= {name: sa.func.now() for name in TOUCHED_AT if name in table.c and name not in columns}
+    if updates:
+        return statement.on_conflict_do_update(index_elements=keys, set_=updates)
+    return statement.on_conflict_do_nothing(index_elements=keys)
+
+
+@lru_cache(maxsize=500)
+def _upsert_of_few(table: sa.Table, columns: tuple[str, ...], keep_status: bool, dialect: sa.Dialect) -> sa.Compiled:
+    """The same, compiled for rows that travel as parameters: SQLAlchemy keeps no statement that has ON CONFLICT."""
+    incoming = few_rows(columns, [table.c[name] for name in columns])
+    return _upsert(table, incoming, columns, keep_status).compile(dialect=dialect)
 
 
 def _same(table: sa.Table, incoming: sa.FromClause, keys: Sequence[str]) -> sa.ColumnElement[bool]:
