@@ -15,7 +15,7 @@ FIRST_LOAD_RATIO = 1.0
 NOTHING_NEW_RATIO = 10.0
 MEMORY_MEGABYTES = 600.0
 ONE_BY_ONE = "one by one over odoorpc"
-LIMIT = "in Odoo's own processes"
+LIMIT = "Odoo's own processes"
 ONE_BY_ONE_ROWS = 200
 REWRITTEN_ROWS = 10_000
 """Rows up to which importers that write everything again are run again: their time grows with the rows alone."""
