@@ -24,6 +24,7 @@ from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.lab.processes import free_port, naming, wait_until
 from unierp_assets.lab.services import Services
 from unierp_assets.resources.instance import DagsterProcesses, dagster_home, prepare_dagster_home
+from unierp_assets.sensors import SCHEDULES, SENSORS
 from unierp_assets.settings import Settings
 from unierp_assets.storefront.sample import make_sample, write_sample
 
@@ -100,6 +101,26 @@ def test_the_page_of_an_asset_tells_owner_columns_and_checks(page: "Page") -> No
         page.get_by_text(text, exact=True).first.wait_for()
     page.goto("/assets/staging/customers?view=checks")
     page.get_by_text("invalid_email", exact=True).first.wait_for()
+
+
+def test_the_page_of_an_asset_tells_how_fresh_it_has_to_be(page: "Page") -> None:
+    page.goto("/assets/unierp/orders")
+    for text in ("Freshness policy", "Latest check results"):
+        page.get_by_text(text, exact=True).first.wait_for()
+
+
+def test_every_sensor_and_schedule_is_switched_on(page: "Page") -> None:
+    page.goto("/automation")
+    names = [each.name for each in (*SENSORS, *SCHEDULES)]
+    for name in names:
+        page.get_by_text(name, exact=True).first.wait_for()
+    switches = page.locator('[class*="formatSwitch"] input')
+    # They are grey until the page has asked for each.
+    assert wait_until(
+        lambda: all(switch.is_checked() for switch in switches.all()) and switches.count() >= len(names),
+        PATIENCE / 1000,
+        pause=1,
+    )
 
 
 def test_what_is_materialised_from_the_page_ends_green(page: "Page", services: Services) -> None:
