@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class World:
-    """The three systems and shortcuts to look into them."""
+    """The three systems and shortcuts to look into them. The warehouse may have a server of its own."""
 
     odoo: "OdooDatabase"
     postgres: PostgresServer
@@ -43,6 +43,7 @@ class World:
     warehouse: Warehouse
     storefront: SqlStorefront
     session: OdooSession
+    warehouse_server: PostgresServer
 
     def context(self) -> SyncContext:
         return SyncContext(self.warehouse, self.storefront, self.session, new_run_id())
@@ -56,20 +57,18 @@ class World:
 
     def shop(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Runs a statement in the shop's schema; the rows it returns, if any."""
-        return self._run(self.shop_name, statement, values, "shop")
+        return _run(self.postgres.url(self.shop_name), statement, values, "shop")
 
     def warehouse_rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self._run(self.warehouse_name, statement, values, "public")
+        return _run(self.warehouse_url, statement, values, "public")
 
     def odoo_rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Runs a statement in Odoo's own database, past its API."""
-        return self._run(self.odoo.db, statement, values, "public")
+        return _run(self.postgres.url(self.odoo.db), statement, values, "public")
 
-    def _run(self, database: str, statement: str, values: tuple[Any, ...], path: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.postgres.url(database)) as connection:
-            connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(path)))
-            cursor = connection.execute(statement.encode(), values or None)
-            return cursor.fetchall() if cursor.description else []
+    @property
+    def warehouse_url(self) -> str:
+        return self.warehouse_server.url(self.warehouse_name)
 
     def odoo_id(self, entity: str, key: object) -> int:
         """The record in Odoo that is bound to a key."""
@@ -100,14 +99,14 @@ class World:
             "UNIERP_ODOO_DB": self.odoo.db,
             "UNIERP_ODOO_LOGIN": self.odoo.login,
             "UNIERP_ODOO_PASSWORD": self.odoo.password,
-            "UNIERP_WAREHOUSE_URL": self.postgres.url(self.warehouse_name),
+            "UNIERP_WAREHOUSE_URL": self.warehouse_url,
             "UNIERP_STOREFRONT_URL": self.postgres.url(self.shop_name),
         }
 
     def lose_the_warehouse(self) -> None:
         """Drops the warehouse's database, as if its disk had died."""
         self.warehouse.close()
-        drop_database(self.postgres, self.warehouse_name)
+        drop_database(self.warehouse_server, self.warehouse_name)
 
     def duplicates(self) -> dict[str, list[tuple[Any, ...]]]:
         """What exists twice in Odoo though it must not: by kind, empty lists where all is well."""
@@ -125,17 +124,32 @@ class World:
         return {kind: self.odoo_rows(question) for kind, question in questions.items()}
 
 
+def _run(url: str, statement: str, values: tuple[Any, ...], path: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(path)))
+        cursor = connection.execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
 @contextmanager
-def open_world(database: "OdooDatabase", postgres: PostgresServer, shop: str, warehouse: str) -> Iterator[World]:
+def open_world(
+    database: "OdooDatabase",
+    postgres: PostgresServer,
+    shop: str,
+    warehouse: str,
+    warehouse_server: PostgresServer | None = None,
+) -> Iterator[World]:
     """A world of databases that exist; its connections are given up afterwards."""
+    server = warehouse_server or postgres
     world = World(
         database,
         postgres,
         shop,
         warehouse,
-        Warehouse(postgres.url(warehouse)),
+        Warehouse(server.url(warehouse)),
         SqlStorefront(postgres.url(shop)),
         OdooSession(database.url, database.db, database.login, database.password),
+        server,
     )
     try:
         yield world
@@ -147,26 +161,34 @@ def open_world(database: "OdooDatabase", postgres: PostgresServer, shop: str, wa
 
 @contextmanager
 def make_world(
-    odoo: "RunningOdoo", postgres: PostgresServer, *, size: tuple[int, int, int], seed: int = 7
+    odoo: "RunningOdoo",
+    postgres: PostgresServer,
+    *,
+    size: tuple[int, int, int],
+    seed: int = 7,
+    warehouse_server: PostgresServer | None = None,
 ) -> Iterator[World]:
-    """A fresh world with a sample shop of (products, customers, orders)."""
-    with fresh_world(odoo, postgres, make_sample(*size, seed)) as world:
+    """A fresh world with a sample shop of (products, customers, orders); its warehouse on a server of its own, if one
+    is given."""
+    with fresh_world(odoo, postgres, make_sample(*size, seed), warehouse_server) as world:
         yield world
 
 
 @contextmanager
-def fresh_world(odoo: "RunningOdoo", postgres: PostgresServer, sample: Sample) -> Iterator[World]:
+def fresh_world(
+    odoo: "RunningOdoo", postgres: PostgresServer, sample: Sample, warehouse_server: PostgresServer | None = None
+) -> Iterator[World]:
     """A world of databases of its own with these rows in the shop, dropped afterwards."""
     token = secrets.token_hex(4)
     shop, warehouse = f"shop_{token}", f"warehouse_{token}"
     write_sample(ensure_database(postgres, shop), sample)
     database = odoo.fresh_database()
     try:
-        with open_world(database, postgres, shop, warehouse) as world:
+        with open_world(database, postgres, shop, warehouse, warehouse_server) as world:
             yield world
     finally:
-        for name in (shop, warehouse):
-            drop_database(postgres, name)
+        drop_database(postgres, shop)
+        drop_database(warehouse_server or postgres, warehouse)
         odoo.drop_database(database.db)
 
 

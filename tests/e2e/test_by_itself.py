@@ -7,7 +7,9 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -18,10 +20,11 @@ from receivers import Receiver, web_hook
 from till import Till
 from world import World, make_world
 
-from unierp_assets.lab.postgres import PostgresServer, drop_database, ensure_database
+from unierp_assets.lab.postgres import Cluster, PostgresServer, drop_database, ensure_database
 from unierp_assets.lab.processes import free_port, wait_until
 from unierp_assets.lab.services import Services
 from unierp_assets.resources.instance import DagsterProcesses, dagster_home, prepare_dagster_home
+from unierp_assets.sensors import REPORTS_SECONDS
 from unierp_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,8 +37,18 @@ pytestmark = [pytest.mark.long, pytest.mark.parametrize("odoo_server", ["19"], i
 
 
 @pytest.fixture(scope="module")
-def world(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[World]:
-    with make_world(odoo_server, postgres, size=(10, 10, 10)) as made:
+def cluster(services_folder: Path) -> Iterator[Cluster]:
+    """The warehouse's own PostgreSQL: where it is away, shop, UniERP and Dagster's records are still there."""
+    made = Cluster(services_folder / "warehouse", durable=False)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def world(odoo_server: "RunningOdoo", postgres: PostgresServer, cluster: Cluster) -> Iterator[World]:
+    with make_world(odoo_server, postgres, size=(10, 10, 10), warehouse_server=cluster.start()) as made:
         made.sync()
         yield made
 
@@ -54,29 +67,62 @@ def people() -> Iterator[Receiver]:
         yield receiver
 
 
+@dataclass
+class Dagster:
+    """Dagster with its sensors as they are by default."""
+
+    home: Path
+    environment: dict[str, str]
+    processes: DagsterProcesses
+
+    @classmethod
+    def start(cls, home: Path, environment: dict[str, str]) -> "Dagster":
+        started = cls(home, environment, DagsterProcesses(home, environment, free_port()))
+        assert started.processes.wait_until_ready(), started.processes.log.read_text()
+        return started
+
+    def restart(self) -> None:
+        self.processes.close()
+        self.processes = self.start(self.home, self.environment).processes
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """The processes whose command line has this in it."""
+        found = []
+        for process in psutil.Process(self.processes.pid).children(recursive=True):
+            try:
+                if name in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+
+RUN, DAEMON = "spawn_main", "dagster._daemon"
+"""What is in the command line of a process that executes a run, and of the daemon."""
+
+
 @pytest.fixture(scope="module")
 def dagster(
     world: World, records: str, people: Receiver, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[DagsterProcesses]:
-    """Dagster with its sensors as they are by default, and breakers that open early."""
+) -> Iterator[Dagster]:
+    """Dagster and breakers that open early."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     services = Services(
         odoo_url=world.odoo.url,
         odoo_db=world.odoo.db,
         odoo_login=world.odoo.login,
         odoo_password=SecretStr(world.odoo.password),
-        warehouse_url=SecretStr(world.postgres.url(world.warehouse_name)),
+        warehouse_url=SecretStr(world.warehouse_url),
         storefront_url=SecretStr(world.postgres.url(world.shop_name)),
         dagster_url=SecretStr(records),
     )
     environment = prepare_dagster_home(settings, services)
     environment |= {"UNIERP_ALERT_URLS": people.url, "UNIERP_BREAKER_FAILURES": "2", "UNIERP_BREAKER_SECONDS": "5"}
-    running = DagsterProcesses(dagster_home(settings), environment, free_port())
+    running = Dagster.start(dagster_home(settings), environment)
     try:
-        assert running.wait_until_ready(), running.log.read_text()
         yield running
     finally:
-        running.close()
+        running.processes.close()
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +166,7 @@ def priced(world: World, price: int, amount: Decimal) -> bool:
 
 
 def test_changes_arrive_on_the_other_side_with_nobody_touching_anything(
-    world: World, dagster: DagsterProcesses, records: str, till: Till, request: pytest.FixtureRequest
+    world: World, dagster: Dagster, records: str, till: Till, request: pytest.FixtureRequest
 ) -> None:
     chance = random.Random(request.config.option.chaos_seed)
     prices = [
@@ -150,8 +196,10 @@ def test_changes_arrive_on_the_other_side_with_nobody_touching_anything(
     assert {status for _, status in runs(records)} <= {"SUCCESS", "STARTED", "QUEUED", "STARTING"}
 
 
-def test_with_nothing_to_do_no_run_starts_and_every_sensor_is_well(world: World, records: str) -> None:
-    assert wait_until(lambda: is_quiet(records), PATIENCE, pause=1)
+def test_with_nothing_to_do_no_run_starts_and_every_sensor_is_well(
+    world: World, dagster: Dagster, records: str
+) -> None:
+    assert wait_until(lambda: is_quiet(records) and reports_have_followed(records), PATIENCE, pause=1)
     before = runs(records)
     time.sleep(20)
     assert runs(records) == before
@@ -174,26 +222,40 @@ def is_quiet(records: str) -> bool:
     return [reason for _, reason in looks] == ["Nothing has changed."] * 2
 
 
-def test_an_outage_of_unierp_is_told_waited_out_and_healed(
+def reports_have_followed(records: str) -> bool:
+    """Whether all runs have ended, and reports would have been asked for since by a look of their sensor."""
+    busy = ask(
+        records,
+        "SELECT count(*) FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED') "
+        "OR update_timestamp > now() AT TIME ZONE 'UTC' - %s * interval '1 second'",
+        REPORTS_SECONDS + 10,
+    )
+    return busy == [(0,)]
+
+
+def outlast(
+    stop: Callable[[], object],
+    start: Callable[[], object],
+    title: str,
     world: World,
-    dagster: DagsterProcesses,
     records: str,
     people: Receiver,
     till: Till,
-    odoo_server: "RunningOdoo",
-    request: pytest.FixtureRequest,
+    seconds: float,
 ) -> None:
-    before, orders = len(runs(records)), []
-    odoo_server.stop()
+    """Orders go on while a system is away. It is told once, waited out without runs, and told once when it is over;
+    then every order arrives, once."""
+    told, before, orders = len(people.messages), len(runs(records)), []
+    stop()
     try:
-        end = time.monotonic() + request.config.option.outage
-        while time.monotonic() < end or not people.messages:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end or len(people.messages) == told:
             assert time.monotonic() < end + PATIENCE, "nobody was told of the outage"
             orders.append(till.sell(1))
             time.sleep(3)
         during = len(runs(records)) - before
     finally:
-        odoo_server.start()
+        start()
     back = time.monotonic()
     assert wait_until(lambda: all(settled(world, order) for order in orders), 2 * PATIENCE, pause=0.5)
     print(
@@ -202,14 +264,43 @@ def test_an_outage_of_unierp_is_told_waited_out_and_healed(
     # Three looks may have gone by before it was clear that nobody answers.
     assert during <= 3
     assert not any(world.duplicates().values())
-    assert wait_until(lambda: len(people.messages) >= 2, PATIENCE, pause=1)
+    assert wait_until(lambda: f"Over: {title}" in people.titles[told:], PATIENCE, pause=1)
     assert wait_until(lambda: is_quiet(records), PATIENCE, pause=1)
-    assert people.titles == ["Critical: UniERP does not answer", "Over: UniERP does not answer"]
+    assert people.titles[told:] == [f"Critical: {title}", f"Over: {title}"]
 
 
-def test_a_run_that_is_killed_loses_and_doubles_nothing(
-    world: World, dagster: DagsterProcesses, records: str, till: Till
+def test_an_outage_of_unierp_is_told_waited_out_and_healed(
+    world: World,
+    dagster: Dagster,
+    records: str,
+    people: Receiver,
+    till: Till,
+    odoo_server: "RunningOdoo",
+    request: pytest.FixtureRequest,
 ) -> None:
+    seconds = request.config.option.outage
+    outlast(odoo_server.stop, odoo_server.start, "UniERP does not answer", world, records, people, till, seconds)
+
+
+def test_an_outage_of_the_warehouse_is_told_waited_out_and_healed(
+    world: World,
+    dagster: Dagster,
+    records: str,
+    people: Receiver,
+    till: Till,
+    cluster: Cluster,
+    request: pytest.FixtureRequest,
+) -> None:
+    def start() -> None:
+        cluster.start(world.warehouse_server)
+
+    seconds = request.config.option.outage
+    outlast(cluster.stop, start, "The warehouse cannot be used", world, records, people, till, seconds)
+
+
+def kill_in_the_middle(world: World, dagster: Dagster, records: str, till: Till, name: str) -> tuple[int, str]:
+    """Places an order, and kills these processes when it is made in UniERP and its documents are not all; the order,
+    and the run that was about it."""
     known = {run_id for (run_id,) in ask(records, "SELECT run_id FROM runs")}
     order = till.sell(2, 1)
 
@@ -219,32 +310,41 @@ def test_a_run_that_is_killed_loses_and_doubles_nothing(
 
     assert wait_until(lambda: bool(started()), PATIENCE)
     (victim,) = started()
-    # In the middle: the order is made, its documents are not all.
-    wait_until(
-        lambda: bool(world.odoo_rows("SELECT FROM sale_order WHERE client_order_ref = %s", f"T{order}")), PATIENCE
-    )
-    for process in running_runs(dagster):
+    made = "SELECT id FROM sale_order WHERE client_order_ref = %s"
+    assert wait_until(lambda: bool(world.odoo_rows(made, f"T{order}")), PATIENCE)
+    victims = dagster.children(name)
+    assert victims
+    for process in victims:
         process.kill()
+    return order, victim
+
+
+def test_a_run_that_is_killed_loses_and_doubles_nothing(
+    world: World, dagster: Dagster, records: str, till: Till
+) -> None:
+    order, victim = kill_in_the_middle(world, dagster, records, till, RUN)
     assert wait_until(lambda: settled(world, order), 2 * PATIENCE, pause=0.5)
     assert wait_until(lambda: is_quiet(records), PATIENCE, pause=1)
     assert not any(world.duplicates().values())
     assert ask(records, "SELECT status FROM runs WHERE run_id = %s", victim)[0][0] in ("FAILURE", "SUCCESS")
 
 
-def running_runs(dagster: DagsterProcesses) -> list[psutil.Process]:
-    """The processes that execute runs."""
-    found = []
-    for process in psutil.Process(dagster.pid).children(recursive=True):
-        try:
-            if "spawn_main" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+def test_a_daemon_that_is_killed_in_the_middle_of_a_run_loses_and_doubles_nothing(
+    world: World, dagster: Dagster, records: str, till: Till
+) -> None:
+    first, _ = kill_in_the_middle(world, dagster, records, till, DAEMON)
+    # Nobody looks at this one before the daemon is back.
+    second = till.sell(1)
+    dagster.restart()
+    back = time.monotonic()
+    assert wait_until(lambda: settled(world, first) and settled(world, second), 2 * PATIENCE, pause=0.5)
+    print(f"2 orders arrived within {time.monotonic() - back:.1f} s after the daemon was back")
+    assert wait_until(lambda: is_quiet(records), PATIENCE, pause=1)
+    assert not any(world.duplicates().values())
 
 
 def test_a_sale_that_crosses_the_threshold_is_told_once(
-    world: World, dagster: DagsterProcesses, people: Receiver, till: Till, records: str
+    world: World, dagster: Dagster, people: Receiver, till: Till, records: str
 ) -> None:
     # What counts is what is left in all locations together.
     variant = till.variants[1]
