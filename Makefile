@@ -16,6 +16,10 @@ ODOO ?=
 PROCESSES ?= 2
 ODOO_OPTION := $(if $(ODOO),--odoo $(ODOO))
 
+# A sync, a sensor's run, a worker: all are processes of their own. Where bytecode is not kept, each of them compiles the
+# project anew, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## Show this list
 	@echo "unierp-assets: keeps a shop, TOTTER and UniERP (Odoo) in agreement"
@@ -27,8 +31,7 @@ help: ## Show this list
 .PHONY: setup
 setup: $(STAMP) ## Make .venv with the project and its development tools in it
 
-# A change of what is to be installed, and nothing else, installs anew. What is imported is compiled then: to compile all
-# of it would take a third of the time of pip.
+# A change of what is to be installed, and nothing else, installs anew.
 $(STAMP): pyproject.toml constraints.txt
 	@if command -v uv >/dev/null && uv venv --quiet --allow-existing --python '>=3.11,<3.13' $(VENV) \
 	    && uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; then \
@@ -43,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  if ! $(BIN)/python -c 'import pip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; \
 	  then echo "Creating $(VENV) ..."; $$python -m venv --clear $(VENV); fi; \
 	  echo "Installing into $(VENV), a minute or two the first time ..."; \
-	  $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
 	fi
 	@touch $@
 
