@@ -423,7 +423,8 @@ class Pipeline:
             self.reports[name] = gate(self.context, ENTITIES[name])
 
     def _load_all(self) -> bool:
-        """Loads every entity, in load order; those that go together, together. Returns whether UniERP was written."""
+        """Loads every entity, in load order; those that go together, together. Returns whether UniERP took anything:
+        what it only refused needs no second look, which would try it again."""
         before = self.context.session.counters.snapshot()["writes"]
         followers = {then: first for first, then in LOADED_TOGETHER.items() if first in self.summary.entities}
         for entity in self.entities:
@@ -434,7 +435,8 @@ class Pipeline:
                 self._note(ENTITIES[then], after)
             elif entity.name not in followers:
                 self._note(entity, load_entity(self.context, entity))
-        return bool(self.context.session.counters.snapshot()["writes"] > before)
+        written = self.context.session.counters.snapshot()["writes"] > before
+        return written and any(counts.created or counts.updated for counts in self.summary.entities.values())
 
     def _touched(self) -> tuple[Entity, ...]:
         """The entities of the run, and what changes in UniERP along with those that were written."""
