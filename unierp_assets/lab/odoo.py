@@ -22,6 +22,8 @@ from typing import Literal, get_args
 from urllib import error as url_error
 from urllib import request as url_request
 
+from uv import find_uv_bin
+
 from unierp_assets.lab import postgres, processes
 from unierp_assets.lab.cache import Cache, remove
 from unierp_assets.lab.downloads import fetch_packages
@@ -166,16 +168,16 @@ def _virtual_environment(release: Release, python: Path, cache: Cache, progress:
 def install_packages(python: Path, folder: Path, requirements: Path) -> None:
     """Make a virtual environment in an empty folder with the packages of a requirements file, by uv or pip."""
     what = f"Installing {requirements.name}"
-    uv = shutil.which("uv")
-    if uv:
-        try:
-            run([uv, "venv", "--quiet", "--allow-existing", "--python", python, folder], what)
-            run([uv, "pip", "install", "--quiet", "--python", folder / "bin/python", "-r", requirements], what)
-            return
-        except LabError:
-            # uv reads other settings than pip; where only pip is told how to reach the packages, pip does it.
-            remove(folder)
-            folder.mkdir()
+    uv = find_uv_bin()
+    into = ["--python", folder / "bin/python"]
+    try:
+        run([uv, "venv", "--quiet", "--allow-existing", "--python", python, folder], what)
+        run([uv, "pip", "install", "--quiet", "--compile-bytecode", *into, "-r", requirements], what)
+        return
+    except LabError:
+        # uv reads other settings than pip; where only pip is told how to reach the packages, pip does it.
+        remove(folder)
+        folder.mkdir()
     try:
         run([python, "-m", "venv", folder], "Creating a virtual environment")
     except LabError as error:
@@ -210,11 +212,9 @@ def _pythons(wanted: tuple[int, int]) -> Iterator[Path]:
     shims = [folder.parent for folder in folders if folder.name == "shims"]
     for pyenv in [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv"), *shims]:
         yield from sorted(pyenv.glob(f"versions/{name}*/bin/python{name}"))
-    uv = shutil.which("uv")
-    if uv:
-        found = subprocess.run([uv, "python", "find", name], capture_output=True, text=True, check=False)
-        if found.returncode == 0:
-            yield Path(found.stdout.strip())
+    found = subprocess.run([find_uv_bin(), "python", "find", name], capture_output=True, text=True, check=False)
+    if found.returncode == 0:
+        yield Path(found.stdout.strip())
 
 
 def _is_python(candidate: Path, wanted: tuple[int, int]) -> bool:
