@@ -37,6 +37,7 @@ from unierp_assets.lab.odoo import (
 from unierp_assets.lab.postgres import Cluster, PostgresServer
 from unierp_assets.lab.processes import ProcessRef
 from unierp_assets.lab.progress import PlainReporter
+from unierp_assets.lab.redis import RedisInstance, RedisServer
 
 TEMPLATE = "template"
 PREPARED = pytest.StashKey[dict[OdooVersion, "Future[tuple[Program, Template]]"]]()
@@ -171,6 +172,7 @@ def services_folder(pytestconfig: pytest.Config) -> Iterator[Path]:
             continue
         for version in VERSIONS:
             OdooInstance(old / f"odoo-{version}", version).stop()
+        RedisInstance(old / "redis").stop()
         Cluster(old / "postgres").stop()
         # A process that starts at the same time clears away the same.
         shutil.rmtree(old, ignore_errors=True)
@@ -192,6 +194,16 @@ def postgres(services_folder: Path) -> Iterator[PostgresServer]:
         yield cluster.start()
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def redis(services_folder: Path) -> Iterator[RedisServer]:
+    """A throw-away Redis server."""
+    instance = RedisInstance(services_folder / "redis")
+    try:
+        yield instance.start()
+    finally:
+        instance.stop()
 
 
 @pytest.fixture

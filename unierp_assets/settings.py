@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     )
     broker_url: SecretStr | None = Field(
         None,
-        description="Address of the Redis through which workers get their work, for example `redis://:key@host/0`.",
+        description="Address of the Redis through which workers get runs, or the steps of runs, for example "
+        "`redis://:key@host/0`.",
     )
     worker_lost_seconds: float = Field(
         300, gt=0, description="Seconds after which a step whose worker has vanished is given to another one."

@@ -4,6 +4,7 @@ The tests of this module share one world and one Dagster and tell one story in t
 """
 
 import random
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +23,11 @@ from world import World, make_world
 
 from unierp_assets.lab.postgres import Cluster, PostgresServer, drop_database, ensure_database
 from unierp_assets.lab.processes import free_port, wait_until
+from unierp_assets.lab.redis import RedisServer
 from unierp_assets.lab.services import Services
 from unierp_assets.resources.instance import DagsterProcesses, dagster_home, prepare_dagster_home
 from unierp_assets.sensors import REPORTS_SECONDS
+from unierp_assets.sensors.changes import WATCH_SECONDS
 from unierp_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,37 +76,37 @@ class Dagster:
 
     home: Path
     environment: dict[str, str]
+    records: str
     processes: DagsterProcesses
 
     @classmethod
-    def start(cls, home: Path, environment: dict[str, str]) -> "Dagster":
-        started = cls(home, environment, DagsterProcesses(home, environment, free_port()))
+    def start(cls, home: Path, environment: dict[str, str], records: str) -> "Dagster":
+        started = cls(home, environment, records, DagsterProcesses(home, environment, free_port()))
         assert started.processes.wait_until_ready(), started.processes.log.read_text()
         return started
 
     def restart(self) -> None:
         self.processes.close()
-        self.processes = self.start(self.home, self.environment).processes
+        self.processes = self.start(self.home, self.environment, self.records).processes
 
-    def children(self, name: str) -> list[psutil.Process]:
-        """The processes whose command line has this in it."""
-        found = []
-        for process in psutil.Process(self.processes.pid).children(recursive=True):
-            try:
-                if name in " ".join(process.cmdline()):
-                    found.append(process)
-            except psutil.NoSuchProcess:
-                continue
-        return found
+    def daemon(self, _run: str) -> list[psutil.Process]:
+        """The daemon's processes."""
+        return [each for each in self.processes.descendants() if "dagster._daemon" in " ".join(each.cmdline())]
 
-
-RUN, DAEMON = "spawn_main", "dagster._daemon"
-"""What is in the command line of a process that executes a run, and of the daemon."""
+    def process_of(self, run: str) -> list[psutil.Process]:
+        """The process that takes a run."""
+        ((message,),) = ask(
+            self.records,
+            "SELECT event FROM event_logs WHERE run_id = %s AND event LIKE '%%Started process for run%%'",
+            run,
+        )
+        (pid,) = re.findall(r"Started process for run \(pid: (\d+)\)", message)
+        return [each for each in self.processes.descendants() if each.pid == int(pid)]
 
 
 @pytest.fixture(scope="module")
 def dagster(
-    world: World, records: str, people: Receiver, tmp_path_factory: pytest.TempPathFactory
+    world: World, records: str, people: Receiver, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Dagster]:
     """Dagster and breakers that open early."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
@@ -115,10 +118,11 @@ def dagster(
         warehouse_url=SecretStr(world.warehouse_url),
         storefront_url=SecretStr(world.postgres.url(world.shop_name)),
         dagster_url=SecretStr(records),
+        broker_url=SecretStr(redis.url),
     )
     environment = prepare_dagster_home(settings, services)
     environment |= {"UNIERP_ALERT_URLS": people.url, "UNIERP_BREAKER_FAILURES": "2", "UNIERP_BREAKER_SECONDS": "5"}
-    running = Dagster.start(dagster_home(settings), environment)
+    running = Dagster.start(dagster_home(settings), environment, records)
     try:
         yield running
     finally:
@@ -201,19 +205,22 @@ def test_with_nothing_to_do_no_run_starts_and_every_sensor_is_well(
 ) -> None:
     assert wait_until(lambda: is_quiet(records) and reports_have_followed(records), PATIENCE, pause=1)
     before = runs(records)
-    time.sleep(20)
+    time.sleep(2 * WATCH_SECONDS)
     assert runs(records) == before
     ticks = ask(
         records,
         "SELECT status, tick_body::json ->> 'job_name' FROM job_ticks "
-        "WHERE timestamp > now() AT TIME ZONE 'UTC' - interval '20 seconds'",
+        "WHERE timestamp > now() AT TIME ZONE 'UTC' - %s * interval '1 second'",
+        2 * WATCH_SECONDS,
     )
     assert {status for status, _ in ticks} <= {"SKIPPED", "STARTED"}
     assert {"storefront_changes", "unierp_changes", "service_health"} <= {name for _, name in ticks}
 
 
 def is_quiet(records: str) -> bool:
-    """Whether no run is on its way and the last looks on both sides found nothing."""
+    """Whether no run is on its way and the last ticks on both sides found nothing."""
+    if ask(records, "SELECT 1 FROM runs WHERE status NOT IN ('SUCCESS', 'FAILURE', 'CANCELED')"):
+        return False
     looks = ask(
         records,
         "SELECT DISTINCT ON (1) tick_body::json ->> 'job_name', tick_body::json ->> 'skip_reason' FROM job_ticks "
@@ -298,9 +305,11 @@ def test_an_outage_of_the_warehouse_is_told_waited_out_and_healed(
     outlast(cluster.stop, start, "The warehouse cannot be used", world, records, people, till, seconds)
 
 
-def kill_in_the_middle(world: World, dagster: Dagster, records: str, till: Till, name: str) -> tuple[int, str]:
-    """Places an order, and kills these processes when it is made in UniERP and its documents are not all; the order,
-    and the run that was about it."""
+def kill_in_the_middle(
+    world: World, records: str, till: Till, victims_of: Callable[[str], list[psutil.Process]]
+) -> tuple[int, str]:
+    """Places an order, and kills processes when it is made in UniERP and its documents are not all; the order, and the
+    run that was about it."""
     known = {run_id for (run_id,) in ask(records, "SELECT run_id FROM runs")}
     order = till.sell(2, 1)
 
@@ -312,7 +321,7 @@ def kill_in_the_middle(world: World, dagster: Dagster, records: str, till: Till,
     (victim,) = started()
     made = "SELECT id FROM sale_order WHERE client_order_ref = %s"
     assert wait_until(lambda: bool(world.odoo_rows(made, f"T{order}")), PATIENCE)
-    victims = dagster.children(name)
+    victims = victims_of(victim)
     assert victims
     for process in victims:
         process.kill()
@@ -322,7 +331,7 @@ def kill_in_the_middle(world: World, dagster: Dagster, records: str, till: Till,
 def test_a_run_that_is_killed_loses_and_doubles_nothing(
     world: World, dagster: Dagster, records: str, till: Till
 ) -> None:
-    order, victim = kill_in_the_middle(world, dagster, records, till, RUN)
+    order, victim = kill_in_the_middle(world, records, till, dagster.process_of)
     assert wait_until(lambda: settled(world, order), 2 * PATIENCE, pause=0.5)
     assert wait_until(lambda: is_quiet(records), PATIENCE, pause=1)
     assert not any(world.duplicates().values())
@@ -332,7 +341,7 @@ def test_a_run_that_is_killed_loses_and_doubles_nothing(
 def test_a_daemon_that_is_killed_in_the_middle_of_a_run_loses_and_doubles_nothing(
     world: World, dagster: Dagster, records: str, till: Till
 ) -> None:
-    first, _ = kill_in_the_middle(world, dagster, records, till, DAEMON)
+    first, _ = kill_in_the_middle(world, records, till, dagster.daemon)
     # Nobody looks at this one before the daemon is back.
     second = till.sell(1)
     dagster.restart()

@@ -22,6 +22,7 @@ from unierp_assets.entities import DOMAINS
 from unierp_assets.lab import postgres as lab_postgres
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.lab.processes import free_port, naming, wait_until
+from unierp_assets.lab.redis import RedisServer
 from unierp_assets.lab.services import Services
 from unierp_assets.resources.instance import DagsterProcesses, dagster_home, prepare_dagster_home
 from unierp_assets.sensors import SCHEDULES, SENSORS
@@ -39,8 +40,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def services(postgres: PostgresServer) -> Iterator[Services]:
-    """A sample shop, an empty warehouse and a database for Dagster's records; nobody answers for UniERP."""
+def services(postgres: PostgresServer, redis: RedisServer) -> Iterator[Services]:
+    """A sample shop, an empty warehouse, a database for Dagster's records, and a Redis through which runs get to the
+    process that waits for them; nobody answers for UniERP."""
     names = ("ui_warehouse", "ui_shop", "ui_dagster")
     warehouse, shop, dagster = (lab_postgres.ensure_database(postgres, name) for name in names)
     write_sample(shop, make_sample(5, 5, 5, 7))
@@ -52,6 +54,7 @@ def services(postgres: PostgresServer) -> Iterator[Services]:
         warehouse_url=SecretStr(warehouse),
         storefront_url=SecretStr(shop),
         dagster_url=SecretStr(dagster),
+        broker_url=SecretStr(redis.url),
     )
     for name in names:
         lab_postgres.drop_database(postgres, name)
@@ -149,7 +152,7 @@ def last_run(services: Services) -> str | None:
 
 
 def test_the_records_are_kept_in_postgresql_and_no_secret_in_a_file(
-    dagster: DagsterProcesses, services: Services
+    dagster: DagsterProcesses, services: Services, redis: RedisServer
 ) -> None:
     assert services.dagster_url is not None
     with psycopg.connect(services.dagster_url.get_secret_value()) as connection:
@@ -158,8 +161,8 @@ def test_the_records_are_kept_in_postgresql_and_no_secret_in_a_file(
         ).fetchone()
     assert tables == (2,)
     password = services.warehouse_url.get_secret_value().split(":")[2].split("@")[0]
-    home = dagster.log.parent
-    assert not [path for path in home.rglob("*") if path.is_file() and password in path.read_text(errors="ignore")]
+    texts = [path.read_text(errors="ignore") for path in dagster.log.parent.rglob("*") if path.is_file()]
+    assert not [text for text in texts if password in text or redis.password in text]
 
 
 def test_ctrl_c_and_sigterm_end_every_process(services: Services, tmp_path: Path) -> None:

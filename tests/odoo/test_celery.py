@@ -23,7 +23,7 @@ from world import World, make_world
 from unierp_assets.assets.jobs import SYNC_ALL
 from unierp_assets.lab.postgres import PostgresServer, drop_database, ensure_database
 from unierp_assets.lab.processes import HOST, free_port, spawn, stop, wait_until
-from unierp_assets.lab.redis import RedisInstance, RedisServer
+from unierp_assets.lab.redis import RedisServer
 from unierp_assets.lab.services import Services
 from unierp_assets.resources.instance import DagsterProcesses, dagster_home, prepare_dagster_home
 from unierp_assets.settings import Settings
@@ -43,15 +43,6 @@ pytestmark = [
     # test_sync.
     pytest.mark.parametrize("odoo_server", ["19"], indirect=True, scope="module"),
 ]
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    instance = RedisInstance(tmp_path_factory.mktemp("redis"))
-    try:
-        yield instance.start()
-    finally:
-        instance.stop()
 
 
 @dataclass

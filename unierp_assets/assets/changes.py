@@ -7,6 +7,7 @@ the results of their checks.
 Belongs here: that step and what it tells. Does not belong here: which changes there are (``unierp_assets.sensors``).
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,13 +49,34 @@ def run_config(tables: tuple[str, ...], entities: tuple[str, ...]) -> dg.RunConf
 def carry_over(context: dg.OpExecutionContext, config: Changes, engine: EngineResource) -> None:
     """Raises ``dagster.Failure`` with the sentence of the system that failed."""
     with in_plain_words():
-        work = engine.context(context.run_id, lambda phase, subject: context.log.debug(f"{phase} {subject}"))
+        clock = _Clock()
+        work = engine.context(context.run_id, clock)
         gates = {name for entity in config.entities for name in gated_with(ENTITIES[entity])}
         pipeline = Pipeline.of_changes(work, config.tables, config.entities, gates)
         summary = pipeline.carry_over(LOCK_SECONDS)
+        clock("tell", "the assets")
         for event in _told(work, pipeline):
             context.log_event(event)  # type: ignore[arg-type]  # it takes the results of checks, too
     context.log.info(str(summary.to_dict()["entities"]))
+    context.log.info(f"Seconds: {clock}")
+
+
+class _Clock:
+    """How long each phase took, as one line. A line for each as it begins would be a hundred, and each of them would
+    cost the run as much as a small phase."""
+
+    def __init__(self) -> None:
+        self._phase, self._since = "begin", time.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    def __call__(self, phase: str, _subject: str) -> None:
+        now = time.monotonic()
+        self._seconds[self._phase] = self._seconds.get(self._phase, 0) + now - self._since
+        self._phase, self._since = phase, now
+
+    def __str__(self) -> str:
+        self("", "")
+        return ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in self._seconds.items())
 
 
 def _told(work: SyncContext, pipeline: Pipeline) -> Iterator[Event]:

@@ -22,31 +22,30 @@ def ui(
     from unierp_assets.settings import get_settings
 
     settings = get_settings()
-    services = resolve_services(settings, version_of(odoo), start=True, progress=reporter_for())
+    services = resolve_services(settings, version_of(odoo), workers=True, progress=reporter_for())
     raise typer.Exit(run_ui(settings, services, port))
 
 
 @app.command()
 def worker(
-    processes: Annotated[int, typer.Option(min=1, help="Steps that it takes at a time.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Runs or steps that it takes at a time.")] = 1,
     name: Annotated[str, typer.Option(help="Its name, unique on this machine.")] = "worker",
     odoo: Odoo = None,
 ) -> None:
-    """Take steps of runs, on this or any machine, where UNIERP_EXECUTOR is celery; until Ctrl-C."""
+    """Take runs, or their steps where UNIERP_EXECUTOR is celery, on this or any machine; until Ctrl-C."""
     import os
 
     from unierp_assets.lab.services import resolve_services
     from unierp_assets.resources.instance import prepare_dagster_home
     from unierp_assets.settings import get_settings
 
-    if get_settings().executor != "celery":
-        fail("There is no work for workers; set UNIERP_EXECUTOR=celery here and where Dagster runs.")
     if "DAGSTER_HOME" not in os.environ:
         settings = get_settings()
-        services = resolve_services(settings, version_of(odoo), start=False)
+        services = resolve_services(settings, version_of(odoo), start=False, workers=True)
         os.environ.update(prepare_dagster_home(settings, services))
         get_settings.cache_clear()
-    from unierp_assets.resources.worker import app as celery
+    from unierp_assets.resources.executors import workers_take
+    from unierp_assets.worker import app as celery
 
     celery.worker_main(
         [
@@ -56,7 +55,7 @@ def worker(
             "--concurrency",
             str(processes),
             "--queues",
-            "dagster",
+            workers_take(get_settings().executor),
             "--without-gossip",
         ]
     )

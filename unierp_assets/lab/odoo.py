@@ -169,10 +169,9 @@ def install_packages(python: Path, folder: Path, requirements: Path) -> None:
     """Make a virtual environment in an empty folder with the packages of a requirements file, by uv or pip."""
     what = f"Installing {requirements.name}"
     uv = find_uv_bin()
-    into = ["--python", folder / "bin/python"]
     try:
         run([uv, "venv", "--quiet", "--allow-existing", "--python", python, folder], what)
-        run([uv, "pip", "install", "--quiet", "--compile-bytecode", *into, "-r", requirements], what)
+        run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", folder, "-r", requirements], what)
         return
     except LabError:
         # uv reads other settings than pip; where only pip is told how to reach the packages, pip does it.

@@ -45,6 +45,7 @@ def resolve_services(
     odoo_version: OdooVersion | None = None,
     *,
     start: bool = True,
+    workers: bool = False,
     progress: Reporter | None = None,
 ) -> Services:
     """The services a command works with.
@@ -53,6 +54,7 @@ def resolve_services(
         settings: A configured address is taken as it is, and that service is not started here.
         odoo_version: Which Odoo of the lab, where none is configured; the one last asked for unless told.
         start: Bring up what is missing; False only reads what runs.
+        workers: Work is handed to workers, where there is a Redis for it or the lab runs anything at all.
         progress: Is told of every long step.
 
     Raises:
@@ -83,6 +85,7 @@ def resolve_services(
         return SecretStr(server.url(database)) if server else None
 
     password = SecretStr(odoo.password) if odoo else settings.odoo_password
+    shared = settings.executor == "celery" or (workers and server is not None)
     return Services(
         odoo_url=_known(odoo.url if odoo else settings.odoo_url),
         odoo_db=_known(odoo.database if odoo else settings.odoo_db),
@@ -91,26 +94,24 @@ def resolve_services(
         warehouse_url=_known(settings.warehouse_url or of_lab(warehouse_database(version))),
         storefront_url=_known(settings.storefront_url or of_lab(storefront_database(version))),
         dagster_url=of_lab(DAGSTER),
-        broker_url=resolve_broker(settings, start=start, progress=progress),
+        broker_url=resolve_broker(settings, start=start, progress=progress) if shared else settings.broker_url,
     )
 
 
-def resolve_broker(
-    settings: "Settings", *, start: bool = False, progress: Reporter | None = None
-) -> "SecretStr | None":
-    """The Redis through which workers get their work; None where the settings choose no workers.
+def resolve_broker(settings: "Settings", *, start: bool = False, progress: Reporter | None = None) -> "SecretStr":
+    """The Redis through which workers get their work.
 
     Raises:
         LabError: None is configured, and that of the lab does not run or cannot be started.
     """
     from pydantic import SecretStr
 
-    if settings.executor != "celery" or settings.broker_url:
+    if settings.broker_url:
         return settings.broker_url
     lab = Lab(settings.home)
     server = (lab.up_redis(progress) if start else lab.state()).redis
     if server is None or server.process is None or not server.process.is_alive():
-        raise LabError("UNIERP_EXECUTOR is celery, but no Redis runs: set UNIERP_BROKER_URL, or run `unierp lab up`.")
+        raise LabError("Workers get work through a Redis, and none runs: set UNIERP_BROKER_URL, or run `unierp ui`.")
     return SecretStr(server.url)
 
 

@@ -1,7 +1,9 @@
-"""Where the steps of a run are taken: chosen by ``UNIERP_EXECUTOR``, with nothing else changed.
+"""Where runs and their steps are taken: chosen by ``UNIERP_EXECUTOR`` and ``UNIERP_BROKER_URL``, with nothing else
+changed.
 
-Belongs here: Dagster's executors, configured from the settings. Does not belong here: what keeps the systems within
-their limits, which is the same for all of them: the pools, the engine's lock, and the connections of a session.
+Belongs here: Dagster's executors, configured from the settings, and what workers take. Does not belong here: what keeps
+the systems within their limits, which is the same for all of them: the pools, the engine's lock, and the connections of
+a session.
 """
 
 from typing import Any
@@ -10,6 +12,10 @@ import dagster as dg
 
 from unierp_assets.lab.services import resolve_broker
 from unierp_assets.settings import Settings, get_settings
+
+STEPS_QUEUE, RUNS_QUEUE = "dagster", "runs"
+"""Where workers find work: the steps of runs that are shared among them, or whole runs. Never both, or the runs that
+wait for their steps would keep the steps from being taken."""
 
 
 def executor() -> dg.ExecutorDefinition:
@@ -28,11 +34,15 @@ def executor() -> dg.ExecutorDefinition:
             return celery_executor.configured(celery_options(settings))
 
 
+def workers_take(executor: str) -> str:
+    """The queue that workers are at. Steps are shared among several machines; where a run is taken by one process, that
+    process may as well be one that waits for it with everything imported."""
+    return STEPS_QUEUE if executor == "celery" else RUNS_QUEUE
+
+
 def celery_options(settings: Settings) -> dict[str, Any]:
     """What executor and workers have to agree on: keys of ``celery_executor``'s configuration."""
-    broker = resolve_broker(settings)
-    assert broker is not None
-    url = broker.get_secret_value()
+    url = resolve_broker(settings).get_secret_value()
     return {
         "broker": url,
         "backend": url,

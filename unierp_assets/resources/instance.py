@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
@@ -18,12 +20,16 @@ from urllib.request import ProxyHandler, build_opener
 import psutil
 
 from unierp_assets.lab.processes import HOST, free_port, is_free, spawn, stop
+from unierp_assets.resources.executors import RUNS_QUEUE, workers_take
 
 if TYPE_CHECKING:
     from unierp_assets.lab.services import Services
     from unierp_assets.settings import Settings
 
 STORAGE_VARIABLE = "UNIERP_DAGSTER_URL"
+BROKER_VARIABLE = "UNIERP_BROKER_URL"
+EXECUTOR_VARIABLE = "UNIERP_EXECUTOR"
+RUNS_AT_A_TIME = 4
 START_SECONDS = 300
 """How long the web page may take to answer."""
 STOP_SECONDS = 60
@@ -40,13 +46,14 @@ telemetry:
 nux:
   enabled: false
 {storage}
+{launcher}
 # A run whose process vanished (a machine that is gone, kill -9) is noticed and ended.
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180
   # What a cancelled or killed run held is given back.
   free_slots_after_run_end_seconds: 60
-  poll_interval_seconds: 30
+  poll_interval_seconds: 10
 # Only such a run is started again. One whose step failed is not: the engine has repeated by then what may be repeated.
 run_retries:
   enabled: true
@@ -58,13 +65,14 @@ run_coordinator:
   class: QueuedRunCoordinator
   config:
     dequeue_interval_seconds: 1
-# A sensor that waits for a system keeps no other waiting.
+# The sensors that look for changes wait for them within a tick, others may wait for a system: none keeps another
+# waiting.
 sensors:
   use_threads: true
-  num_workers: 4
+  num_workers: 6
 concurrency:
   runs:
-    max_concurrent_runs: 4
+    max_concurrent_runs: {runs}
   # Steps that write to a system are in the pool of its name. One run at a time may write to each; the others wait in
   # the queue, where they cost nothing.
   pools:
@@ -94,6 +102,21 @@ storage:
     postgres_url:
       env: {STORAGE_VARIABLE}
 """
+
+_LAUNCHER = f"""\
+# Runs are taken by `unierp worker`, which waits for them with everything imported: that takes seconds otherwise.
+run_launcher:
+  module: dagster_celery.launcher
+  class: CeleryRunLauncher
+  config:
+    broker:
+      env: {BROKER_VARIABLE}
+    backend:
+      env: {BROKER_VARIABLE}
+    default_queue: {RUNS_QUEUE}
+"""
+_LAUNCHER_WANTED = "Where there is a Redis, and UNIERP_EXECUTOR is not celery, they can begin seconds earlier:\n"
+_OWN_PROCESSES = "# Each run is a process that the code server starts."
 
 _DAGSTER = """\
 import runpy, signal
@@ -125,6 +148,8 @@ def prepare_dagster_home(settings: "Settings", services: "Services") -> dict[str
         _INSTANCE.format(
             head=_LAB,
             storage=_POSTGRES if services.dagster_url else "# Records are kept in files of this folder.",
+            launcher=_LAUNCHER if _workers_take_runs(settings.executor, services.broker_url) else _OWN_PROCESSES,
+            runs=RUNS_AT_A_TIME,
         )
     )
     (folder / "workspace.yaml").write_text(_WORKSPACE)
@@ -138,17 +163,22 @@ def prepare_dagster_home(settings: "Settings", services: "Services") -> dict[str
         "UNIERP_WAREHOUSE_URL": services.warehouse_url.get_secret_value(),
         "UNIERP_STOREFRONT_URL": services.storefront_url.get_secret_value(),
     }
-    environment["UNIERP_EXECUTOR"] = settings.executor
+    environment[EXECUTOR_VARIABLE] = settings.executor
     if services.broker_url:
-        environment["UNIERP_BROKER_URL"] = services.broker_url.get_secret_value()
+        environment[BROKER_VARIABLE] = services.broker_url.get_secret_value()
     if services.dagster_url:
         environment[STORAGE_VARIABLE] = _for_dagster(services.dagster_url.get_secret_value())
     return environment
 
 
 def deployed_instance() -> str:
-    """``dagster.yaml`` of a deployment: the lab's, with its records in PostgreSQL."""
-    return _INSTANCE.format(head=_DEPLOYED, storage=_POSTGRES)
+    """``dagster.yaml`` of a deployment: the lab's, with its records in PostgreSQL and no Redis unless it is wanted."""
+    launcher = f"{_OWN_PROCESSES}\n{textwrap.indent(_LAUNCHER_WANTED + _LAUNCHER, '# ').rstrip()}"
+    return _INSTANCE.format(head=_DEPLOYED, storage=_POSTGRES, launcher=launcher, runs=RUNS_AT_A_TIME)
+
+
+def _workers_take_runs(executor: str, broker: object) -> bool:
+    return broker is not None and workers_take(executor) == RUNS_QUEUE
 
 
 def dagster_home(settings: "Settings") -> Path:
@@ -169,18 +199,27 @@ class DagsterProcesses:
     def __init__(self, home: Path, environment: Mapping[str, str], port: int) -> None:
         self.url = f"http://{HOST}:{port}"
         self.log = home / "ui.log"
-        command = [
-            sys.executable, "-c", _DAGSTER, "dev", "--workspace", str(home / "workspace.yaml"),
+        dagster = [
+            "-c", _DAGSTER, "dev", "--workspace", str(home / "workspace.yaml"),
             "--host", HOST, "--port", str(port), "--log-level", "warning",
         ]  # fmt: skip
-        self.log.unlink(missing_ok=True)
-        # In a session of its own: Ctrl-C reaches us alone, and we end them in order.
-        self._process: subprocess.Popen[bytes] = spawn(command, env={**os.environ, **environment}, log=self.log)
+        worker = ["-m", "unierp_assets.cli", "worker", "--name", "runs", "--processes", str(RUNS_AT_A_TIME)]
+        # Workers that share steps are started where they are to run.
+        runs = _workers_take_runs(environment[EXECUTOR_VARIABLE], environment.get(BROKER_VARIABLE))
+        self._processes: list[subprocess.Popen[bytes]] = []
+        for command, log in [(dagster, self.log), *([(worker, home / "worker.log")] if runs else [])]:
+            log.unlink(missing_ok=True)
+            # In a session of its own: Ctrl-C reaches us alone, and we end them in order.
+            self._processes.append(spawn([sys.executable, *command], env={**os.environ, **environment}, log=log))
 
-    @property
-    def pid(self) -> int:
-        """The process that all others descend from."""
-        return self._process.pid
+    def descendants(self) -> list[psutil.Process]:
+        """All processes that were started, and that these have started since."""
+        found = []
+        for process in self._processes:
+            with suppress(psutil.NoSuchProcess):
+                leader = psutil.Process(process.pid)
+                found += [leader, *leader.children(recursive=True)]
+        return found
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> bool:
         """Whether the page came to answer within the time; False also when a process ended."""
@@ -193,27 +232,25 @@ class DagsterProcesses:
 
     def is_alive(self) -> bool:
         """Whether the processes run."""
-        return self._process.poll() is None
+        return all(process.poll() is None for process in self._processes)
 
     def wait(self) -> int:
-        """Waits until they end by themselves; their exit code."""
-        return self._process.wait()
+        """Waits until one of them ends by itself; its exit code."""
+        while self.is_alive():
+            time.sleep(0.5)
+        return next(process.returncode for process in self._processes if process.returncode is not None)
 
     def close(self) -> None:
         """Ends them, and the runs they have started."""
-        try:
-            leader = psutil.Process(self._process.pid)
-            children = leader.children(recursive=True)
-        except psutil.NoSuchProcess:
-            children = []
-        if self.is_alive():
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        stop([child for child in children if child.is_running()], patience=5)
+        started = self.descendants()
+        leader = self._processes[0]
+        if leader.poll() is None:
+            leader.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                leader.wait(STOP_SECONDS)
+        stop([process for process in started if process.is_running()], patience=5)
+        for process in self._processes:
+            process.wait()
 
     def _answers(self) -> bool:
         # Never through a proxy: it is this machine.

@@ -7,6 +7,8 @@ A row in quarantine whose source is mended needs no sensor of its own: to mend i
 it asks for stages and validates the row anew.
 """
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -26,9 +28,15 @@ from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.news import Change, backlog, storefront_news, unierp_news, unsettled
 from unierp_assets.warehouse.errors import WarehouseError
 
-SECONDS = 3
-"""The least time between two looks. The daemon comes by every five seconds, and passes over a sensor that it asked less
-than this ago: at five it would often be ten."""
+SECONDS = 1
+"""The least time between two ticks. The daemon comes by every five seconds, and passes over a sensor that it asked less
+than this ago."""
+WATCH_SECONDS = 22
+"""How long a tick goes on looking. Dagster's own work for a tick costs some fifty times what a look costs, and between
+two ticks up to five seconds pass unseen. It ends before the daemon comes by for the fifth time, and long before Dagster
+gives a sensor up."""
+PAUSE_SECONDS = 2
+"""Between two looks of a tick."""
 REMEMBERED = 20
 """How many of these runs are looked at for a decision: more than can fail before the longest pause is reached."""
 
@@ -47,30 +55,44 @@ Look = Callable[[SyncContext], tuple[Sequence[Change], Sequence[Change]]]
 """Changes of the shop's tables, and of entities."""
 
 
+def watched(context: dg.SensorEvaluationContext, engine: EngineResource, look: Look) -> dg.RunRequest | dg.SkipReason:
+    """The run that is asked for as soon as a look finds something, or why none was. Whatever cannot be read is a reason
+    to skip, at once, so that it is seen."""
+    end = time.monotonic() + WATCH_SECONDS
+    try:
+        while True:
+            answer = asked(context, engine, look)
+            # A process that is to end waits for its threads.
+            over = time.monotonic() > end or not threading.main_thread().is_alive()
+            if over or isinstance(answer, dg.RunRequest):
+                return answer
+            time.sleep(PAUSE_SECONDS)
+    except (WarehouseError, StorefrontError, OdooError) as error:
+        return dg.SkipReason(f"It could not be seen whether something changed: {error}")
+
+
 def asked(context: dg.SensorEvaluationContext, engine: EngineResource, look: Look) -> dg.RunRequest | dg.SkipReason:
-    """The run that a look asks for, or why there is none. Whatever cannot be read is a reason to skip."""
+    """The run that one look asks for, or why there is none.
+
+    Raises :class:`~unierp_assets.warehouse.errors.WarehouseError`,
+    :class:`~unierp_assets.storefront.source.StorefrontError` and :class:`~unierp_assets.odoo.OdooError`.
+    """
     under_way = runs_under_way(context.instance)
     if under_way:
         return dg.SkipReason(f"Run {under_way[0]} is under way; what it does not take in is seen afterwards.")
-    try:
-        watch = engine.watch()
-        known = circuits(watch.warehouse)
-        now = datetime.now(UTC)
-        for system, circuit in known.items():
-            if circuit.state == OPEN and circuit.retry_at and now < circuit.retry_at:
-                return dg.SkipReason(f"{NAMES[system]} {circuit}.")
-        tables, entities = look(watch)
-        if not tables and not entities:
-            return dg.SkipReason("Nothing has changed.")
-        decision = decide(
-            tables, entities, unsettled(watch.warehouse), _past(context), well_since(watch.warehouse), now
-        )
-        if isinstance(decision, Skip):
-            return dg.SkipReason(decision.reason)
-        # A run would only find out what one call tells.
-        last_binding_id(watch.session, watch.namespace)
-    except (WarehouseError, StorefrontError, OdooError) as error:
-        return dg.SkipReason(f"It could not be seen whether something changed: {error}")
+    watch = engine.watch()
+    now = datetime.now(UTC)
+    for system, circuit in circuits(watch.warehouse).items():
+        if circuit.state == OPEN and circuit.retry_at and now < circuit.retry_at:
+            return dg.SkipReason(f"{NAMES[system]} {circuit}.")
+    tables, entities = look(watch)
+    if not tables and not entities:
+        return dg.SkipReason("Nothing has changed.")
+    decision = decide(tables, entities, unsettled(watch.warehouse), _past(context), well_since(watch.warehouse), now)
+    if isinstance(decision, Skip):
+        return dg.SkipReason(decision.reason)
+    # A run would only find out what one call tells.
+    last_binding_id(watch.session, watch.namespace)
     # Whether it is tried again is decided here, by what has not arrived: Dagster's own retries would come on top.
     tags = {CHANGE_TAG: decision.change, "dagster/max_retries": "0"}
     if not decision.entities:
@@ -113,7 +135,7 @@ def _past(context: dg.SensorEvaluationContext) -> list[Past]:
 )
 def storefront_changes(context: dg.SensorEvaluationContext, engine: EngineResource) -> dg.RunRequest | dg.SkipReason:
     """Asks for a run where the shop has what the warehouse has not."""
-    return asked(context, engine, lambda watch: (storefront_news(watch), backlog(watch.warehouse)))
+    return watched(context, engine, lambda watch: (storefront_news(watch), backlog(watch.warehouse)))
 
 
 @dg.sensor(
@@ -124,4 +146,4 @@ def storefront_changes(context: dg.SensorEvaluationContext, engine: EngineResour
 )
 def unierp_changes(context: dg.SensorEvaluationContext, engine: EngineResource) -> dg.RunRequest | dg.SkipReason:
     """Asks for a run where UniERP has what the warehouse has not."""
-    return asked(context, engine, lambda watch: ((), unierp_news(watch)))
+    return watched(context, engine, lambda watch: ((), unierp_news(watch)))
