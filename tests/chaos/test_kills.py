@@ -73,7 +73,7 @@ def test_one_sync_heals_each_of_many_kills(
 
 
 def kill_at(world: World, point: str, nth: int) -> None:
-    with Victim(world, "--at", point, "--nth", str(nth)) as victim:
+    with Victim(world, point, nth) as victim:
         victim.wait()
     print(f"killed at event {len(victim.events)}, number {nth} of its point, {victim.events[-1]}")
     assert victim.was_killed, victim.error

@@ -1,16 +1,26 @@
-"""The process that is disturbed: ``python victim.py [--at POINT] [--nth N]`` runs one sync as ``unierp sync`` does.
+"""The process that is disturbed: it runs one sync as ``unierp sync`` does.
 
 It writes a line for each event of the run, and kills itself with SIGKILL at the n-th event of the chosen point, so that
-nothing can be tidied up. Settings come from the environment, as for every sync. What becomes of the systems afterwards
-is looked at by the tests.
+nothing can be tidied up. What becomes of the systems afterwards is looked at by the tests.
+
+A victim is forked from a process that has imported what a sync needs: what a kill does is the same, and dozens of
+victims need not wait for their imports.
 """
 
-import argparse
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+
+from unierp_assets.odoo.session import READS
+from unierp_assets.odoo.transport import Transport
+from unierp_assets.storefront.sql import SqlStorefront
+from unierp_assets.sync import apply as applying
+from unierp_assets.sync import pipeline
+from unierp_assets.wiring import open_systems
 
 BEFORE_UNIERP = "before a write to UniERP"
 AFTER_UNIERP = "after a write to UniERP"
@@ -45,11 +55,6 @@ class Fate:
 
 def arrange(fate: Fate) -> None:
     """Lets the fate see every write to UniERP and to the shop, and every agreement."""
-    from unierp_assets.odoo.session import READS
-    from unierp_assets.odoo.transport import Transport
-    from unierp_assets.storefront.sql import SqlStorefront
-    from unierp_assets.sync import apply as applying
-    from unierp_assets.sync import pipeline
 
     def watched(owner: Any, name: str, before: str, after: str, describe: Callable[..., str | None]) -> None:
         original = getattr(owner, name)
@@ -77,21 +82,15 @@ def arrange(fate: Fate) -> None:
     watched(pipeline, "apply", "", AFTER_COMMIT, lambda _context, plan: plan.entity.name)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--at", choices=POINTS)
-    parser.add_argument("--nth", type=int, default=1)
-    chosen = parser.parse_args()
-    arrange(Fate(chosen.at, chosen.nth))
-
-    from unierp_assets.sync.pipeline import Pipeline, new_run_id
-    from unierp_assets.wiring import open_systems
-
+def suffer(environment: Mapping[str, str], events: Connection, errors: str, point: str | None, nth: int) -> None:
+    """What the process does: a sync with these settings, whose events and errors go where the caller reads them."""
+    os.dup2(events.fileno(), 1)
+    events.close()
+    with Path(errors).open("w") as file:
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment)
+    arrange(Fate(point, nth))
     with open_systems() as systems:
         os.write(1, f"{BEGUN}\n".encode())
         systems.warehouse.upgrade()
-        Pipeline(systems.context(new_run_id())).sync()
-
-
-if __name__ == "__main__":
-    main()
+        pipeline.Pipeline(systems.context(pipeline.new_run_id())).sync()

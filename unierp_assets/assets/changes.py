@@ -19,6 +19,7 @@ from unierp_assets.assets.factory import UNIERP_POOL, all_judged, gate_checks, l
 from unierp_assets.assets.keys import BINDINGS, READ_BACK, Layer, gated_with, key, writes_storefront
 from unierp_assets.assets.steps import LOCK_SECONDS, in_plain_words
 from unierp_assets.entities import ENTITIES
+from unierp_assets.quality import gate_report
 from unierp_assets.resources import EngineResource
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.pipeline import Pipeline
@@ -90,7 +91,7 @@ def _told(work: SyncContext, pipeline: Pipeline) -> Iterator[Event]:
         counts = pipeline.summary.entities[entity.name]
         staged = table_facts(work.warehouse, STAGING[entity.name])
         yield _made(Layer.STAGING, entity.name, changed=counts.extracted, **staged)
-        for result in gate_checks(entity, pipeline.reports[entity.name]):
+        for result in gate_checks(entity, gate_report(work.warehouse, entity.name)):
             yield _evaluated(result)
         yield _made(Layer.LANDING_UNIERP, entity.name, **table_facts(work.warehouse, LANDING_UNIERP[entity.name]))
         loads = [Layer.UNIERP, *([Layer.STOREFRONT] if writes_storefront(entity) else [])]

@@ -4,7 +4,7 @@
 writes, ``report.py`` is what comes out. Importing this package does not import Great Expectations.
 """
 
-from unierp_assets.quality.gate import gate_report, run_gate
+from unierp_assets.quality.gate import due_gates, gate_report, run_gate
 from unierp_assets.quality.report import Example, GateReport, RuleResult, check_metadata
 from unierp_assets.quality.rules import GATE_ORDER, Outcome, RuleSpec, Severity, SuiteError, suite_rules
 from unierp_assets.quality.validation import GateError, preload
@@ -20,6 +20,7 @@ __all__ = [
     "Severity",
     "SuiteError",
     "check_metadata",
+    "due_gates",
     "gate_report",
     "preload",
     "run_gate",

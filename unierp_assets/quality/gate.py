@@ -36,6 +36,7 @@ from unierp_assets.warehouse.tables import (
     WITHDRAWN,
 )
 
+_CURSOR: Final = "gate:"
 _VERDICT: Final = "_verdict"
 _ANALYZE_FROM: Final = 1000
 """Rows from which it pays to gather statistics of a batch, so that joins with it are planned well."""
@@ -54,7 +55,7 @@ def run_gate(warehouse: Warehouse, entity_name: str, run_id: str, folder: Path =
     warehouse does not answer.
     """
     rules = suite(entity_name, folder)
-    name = f"gate:{entity_name}"
+    name = _CURSOR + entity_name
     with warehouse.transaction() as tx:
         changed = _top(tx, rules) > _position(tx, rules, name)
     validated = 0
@@ -63,6 +64,24 @@ def run_gate(warehouse: Warehouse, entity_name: str, run_id: str, folder: Path =
         with warehouse.lock(name, wait_seconds=_LOCK_SECONDS):
             validated = _validate_changed(warehouse, rules, name, run_id)
     return gate_report(warehouse, entity_name, validated, folder)
+
+
+def due_gates(warehouse: Warehouse, entity_names: Iterable[str], folder: Path = SUITES) -> set[str]:
+    """Those of these entities whose gates have rows to look at, or another suite than last: one look for all of them.
+
+    A gate that decides may make others due.
+    """
+    suites = [suite(name, folder) for name in entity_names]
+    read = {name: STAGING[name] for rules in suites for name in _read_by(rules)}
+    with warehouse.transaction() as tx:
+        positions = tx.cursors(_CURSOR)
+        tops = tx.tops(read.values())
+    return {
+        rules.entity
+        for rules in suites
+        if max(tops[read[name].fullname] for name in _read_by(rules))
+        > _validated_up_to(positions.get(_CURSOR + rules.entity), rules)
+    }
 
 
 def gate_report(warehouse: Warehouse, entity_name: str, validated: int = 0, folder: Path = SUITES) -> GateReport:
@@ -145,16 +164,18 @@ Found = tuple[RuleSpec, pl.DataFrame]
 
 
 def _position(tx: Transaction, rules: Suite, cursor: str) -> int:
+    return _validated_up_to(tx.cursor(cursor), rules)
+
+
+def _validated_up_to(position: str | None, rules: Suite) -> int:
     """The change number up to which rows were validated by this very suite; 0 where it was another."""
-    seq, _, fingerprint = (tx.cursor(cursor) or "0:").partition(":")
+    seq, _, fingerprint = (position or "0:").partition(":")
     return int(seq) if fingerprint == rules.fingerprint else 0
 
 
 def _top(tx: Transaction, rules: Suite) -> int:
     """The latest change number of the entity and of everything its rules look at."""
-    tops = [sa.select(sa.func.max(STAGING[entity].c._seq)).scalar_subquery() for entity in _read_by(rules)]
-    latest: int = tx.read(sa.select(sa.func.coalesce(sa.func.greatest(*tops), 0, type_=sa.BigInteger))).item()
-    return latest
+    return max(tx.tops(STAGING[entity] for entity in _read_by(rules)).values())
 
 
 def _read_by(rules: Suite) -> list[str]:

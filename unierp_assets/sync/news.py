@@ -12,7 +12,6 @@ twice within the second in which it is read. The nightly run compares everything
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,7 +33,6 @@ from unierp_assets.warehouse.tables import (
     ACCEPTED,
     BASE,
     BINDINGS,
-    CURSORS,
     LANDING_STOREFRONT,
     LANDING_UNIERP,
     MERGES,
@@ -65,7 +63,8 @@ def storefront_news(context: SyncContext) -> list[Change]:
     Raises :class:`~unierp_assets.storefront.source.StorefrontError` and
     :class:`~unierp_assets.warehouse.errors.WarehouseError`.
     """
-    cursors = _cursors(context.warehouse, "extract:")
+    with context.warehouse.transaction() as tx:
+        cursors = tx.cursors("extract:")
     since = {
         table: cursor - context.overlap if (cursor := parse_instant(cursors.get(f"extract:{table}"))) else None
         for table in tables_of(tuple(ENTITIES.values()))
@@ -103,7 +102,8 @@ def unierp_news(context: SyncContext) -> list[Change]:
 
     Raises :class:`~unierp_assets.odoo.OdooError` and :class:`~unierp_assets.warehouse.errors.WarehouseError`.
     """
-    cursors = _cursors(context.warehouse, "pull:", "bindings")
+    with context.warehouse.transaction() as tx:
+        cursors = tx.cursors("pull:", "bindings")
     models: dict[str, list[Entity]] = {}
     for entity in ENTITIES.values():
         models.setdefault(entity.model, []).append(entity)
@@ -197,8 +197,9 @@ def backlog(warehouse: Warehouse) -> list[Change]:
     What a run has looked at and set aside (held, refused, quarantined) is none. Raises
     :class:`~unierp_assets.warehouse.errors.WarehouseError`.
     """
-    cursors = _cursors(warehouse, "stage:", "plan:")
-    tops = dict(warehouse.read(_tops()).iter_rows())
+    with warehouse.transaction() as tx:
+        cursors = tx.cursors("stage:", "plan:")
+        tops = tx.tops([*LANDING_STOREFRONT.values(), *STAGING.values(), *LANDING_UNIERP.values()])
     counts = []
     for entity in ENTITIES.values():
         staged = int(cursors.get(f"stage:{entity.name}") or 0)
@@ -217,21 +218,6 @@ def backlog(warehouse: Warehouse) -> list[Change]:
         for name, rows in lagging.items()
         if rows
     ]
-
-
-@cache
-def _tops() -> sa.CompoundSelect[Any]:
-    """The newest change number of each table; only where that has moved the rows are looked at."""
-    tables = [*LANDING_STOREFRONT.values(), *STAGING.values(), *LANDING_UNIERP.values()]
-    return sa.union_all(
-        *(
-            sa.select(
-                sa.literal(table.fullname, sa.Text).label("name"),
-                sa.func.coalesce(sa.func.max(table.c._seq), 0).label("newest"),
-            )
-            for table in tables
-        )
-    )
 
 
 def _counted(entity: Entity, found: list[sa.Select[Any]]) -> list[sa.Select[Any]]:
@@ -306,12 +292,6 @@ def unsettled(warehouse: Warehouse) -> set[str]:
     waiting = sa.select(PENDING.c.entity).where(PENDING.c.state.in_([HELD, FAILED])).distinct()
     refused = sa.select(QUARANTINE.c.entity).where(QUARANTINE.c.outcome == Outcome.QUARANTINE).distinct()
     return set(warehouse.read(sa.union(waiting, refused))["entity"].to_list())
-
-
-def _cursors(warehouse: Warehouse, *prefixes: str) -> dict[str, str]:
-    chosen = sa.or_(*(CURSORS.c.name.startswith(prefix, autoescape=True) for prefix in prefixes))
-    rows = warehouse.read(sa.select(CURSORS.c.name, CURSORS.c.value).where(chosen, CURSORS.c.value.is_not(None)))
-    return dict(rows.iter_rows())
 
 
 def _merged(changes: Iterable[Change]) -> list[Change]:

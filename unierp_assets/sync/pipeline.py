@@ -6,7 +6,7 @@ The command line calls it as a whole; Dagster's assets call the same steps one b
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
-from unierp_assets.quality import GATE_ORDER, GateReport, preload, run_gate
+from unierp_assets.quality import GATE_ORDER, GateReport, due_gates, preload, run_gate
 from unierp_assets.storefront.contract import contract_tables
 from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
@@ -30,7 +30,7 @@ from unierp_assets.sync.preflight import preflight
 from unierp_assets.sync.pull import pull, pull_bindings, pull_progress, pull_stock
 from unierp_assets.sync.removal import end_removed, endings, remember_ended
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
-from unierp_assets.sync.stage import stage
+from unierp_assets.sync.stage import due_stages, stage
 from unierp_assets.sync.state import (
     FAILED,
     HELD,
@@ -119,6 +119,18 @@ def gate(context: SyncContext, entity: Entity) -> GateReport:
     """Runs the entity's gate; returns its report."""
     context.on_step("validate", entity.name)
     return run_gate(context.warehouse, entity.name, context.run_id)
+
+
+def pass_gates(context: SyncContext, names: Iterable[str]) -> None:
+    """Runs those of these gates that have something to look at, in the order in which they decide."""
+    waiting = [name for name in GATE_ORDER if name in set(names)]
+    due = due_gates(context.warehouse, waiting)
+    while waiting:
+        name = waiting.pop(0)
+        if name in due:
+            gate(context, ENTITIES[name])
+            # What it decided is looked at by others.
+            due = due_gates(context.warehouse, waiting) if waiting else set()
 
 
 def pull_entity(context: SyncContext, entity: Entity) -> int:
@@ -240,11 +252,10 @@ def refresh_storefront(context: SyncContext, entity: Entity) -> None:
     touched = set(tables_of((entity,)))
     for table in touched:
         extract(context, table)
-    users = {each.name for each in ENTITIES.values() if touched & set(tables_of((each,)))}
-    for name in GATE_ORDER:
-        if name in users:
-            stage(context, ENTITIES[name])
-            gate(context, ENTITIES[name])
+    users = [each for each in ENTITIES.values() if touched & set(tables_of((each,)))]
+    for each in due_stages(context, users):
+        stage(context, each)
+    pass_gates(context, [each.name for each in users])
 
 
 # The whole
@@ -269,9 +280,8 @@ class Pipeline:
         self.entities = with_requirements(entities_of(domain)) if entities is None else entities
         self.tables = tables_of(self.entities)
         self.summary = Summary(context.run_id, entities={entity.name: EntityCounts() for entity in self.entities})
-        self.gates = [name for name in GATE_ORDER if name in self.summary.entities]
+        self.gates: Collection[str] = self.summary.entities
         self.changed: dict[str, int] = {}
-        self.reports: dict[str, GateReport] = {}
 
     @classmethod
     def of_changes(
@@ -283,7 +293,7 @@ class Pipeline:
         """
         pipeline = cls(context, entities=tuple(entity for entity in ENTITIES.values() if entity.name in entities))
         pipeline.tables = [table for table in contract_tables() if table in tables]
-        pipeline.gates = [name for name in GATE_ORDER if name in gates]
+        pipeline.gates = gates
         return pipeline
 
     @property
@@ -411,7 +421,7 @@ class Pipeline:
                     # Seconds that pass while the systems are waited for; without changes nothing will be validated.
                     imported = preload()
             checked.result()
-        for entity in self.entities:
+        for entity in due_stages(self.context, self.entities):
             self.summary.entities[entity.name].extracted = stage(self.context, entity)
         pull_bindings(self.context)
         for entity in self.entities:
@@ -419,8 +429,7 @@ class Pipeline:
         if imported:
             self.context.on_step("import", "Great Expectations")
             imported.join()
-        for name in self.gates:
-            self.reports[name] = gate(self.context, ENTITIES[name])
+        pass_gates(self.context, self.gates)
 
     def _load_all(self) -> bool:
         """Loads every entity, in load order; those that go together, together. Returns whether UniERP took anything:

@@ -1,5 +1,6 @@
 """From landing to staging: the canonical rows of those keys whose landing rows changed."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import polars as pl
@@ -12,6 +13,21 @@ from unierp_assets.sync.merge import CHANGED_AT
 from unierp_assets.sync.state import any_of
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT, NEW, STAGING, WITHDRAWN
+
+
+def due_stages(context: SyncContext, entities: Iterable[Entity]) -> list[Entity]:
+    """Those of these entities whose landing rows changed since they were staged: one look for all of them."""
+    wanted = list(entities)
+    tables = {source.table: LANDING_STOREFRONT[source.table] for entity in wanted for source in entity.inputs}
+    with context.warehouse.transaction() as tx:
+        cursors = tx.cursors("stage:")
+        tops = tx.tops(tables.values())
+    return [
+        entity
+        for entity in wanted
+        if max(tops[tables[source.table].fullname] for source in entity.inputs)
+        > int(cursors.get(f"stage:{entity.name}") or 0)
+    ]
 
 
 def stage(context: SyncContext, entity: Entity) -> int:
@@ -37,10 +53,7 @@ def stage(context: SyncContext, entity: Entity) -> int:
 
 
 def _top(tx: Transaction, entity: Entity) -> int:
-    tops = [
-        tx.read(sa.select(sa.func.max(LANDING_STOREFRONT[source.table].c._seq))).item() or 0 for source in entity.inputs
-    ]
-    return max(tops)
+    return max(tx.tops({LANDING_STOREFRONT[source.table] for source in entity.inputs}).values())
 
 
 def _key_and_table(source: Input) -> tuple[sa.ColumnElement[str], sa.FromClause]:

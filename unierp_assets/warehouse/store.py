@@ -7,9 +7,9 @@ here: what is in the tables (``tables.py``), how bytes travel (``frames.py``), h
 import os
 import socket
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import count
 from typing import Any, Final
 
@@ -139,6 +139,17 @@ class Transaction:
         """The position remembered under a name; None where there is none."""
         with translated(self._where):
             return self._connection.scalar(sa.select(CURSORS.c.value).where(CURSORS.c.name == name))
+
+    def cursors(self, *prefixes: str) -> dict[str, str]:
+        """The positions remembered under names that begin with one of these."""
+        chosen = sa.or_(*(CURSORS.c.name.startswith(prefix, autoescape=True) for prefix in prefixes))
+        rows = self.read(sa.select(CURSORS.c.name, CURSORS.c.value).where(chosen, CURSORS.c.value.is_not(None)))
+        return dict(rows.iter_rows())
+
+    def tops(self, tables: Iterable[sa.Table]) -> dict[str, int]:
+        """The newest change number of each of these tables, by its full name; 0 where it is empty. Only where that has
+        moved the rows need to be looked at."""
+        return dict(self.read(_newest(*tables)).iter_rows())
 
     def set_cursor(self, name: str, value: str | None) -> None:
         """Remembers a position under a name, in this transaction."""
@@ -377,6 +388,19 @@ def _known(frame: pl.DataFrame, columns: Sequence[str], of: str) -> None:
     unknown = [name for name in frame.columns if name not in columns]
     if unknown:
         raise ValueError(f"{of} has no column {', '.join(unknown)}")
+
+
+@cache
+def _newest(*tables: sa.Table) -> sa.CompoundSelect[Any]:
+    return sa.union_all(
+        *(
+            sa.select(
+                sa.literal(table.fullname, sa.Text).label("name"),
+                sa.func.coalesce(sa.func.max(table.c[SEQ]), 0, type_=sa.BigInteger).label("newest"),
+            )
+            for table in tables
+        )
+    )
 
 
 def _writable(table: sa.Table, frame: pl.DataFrame) -> pl.DataFrame:
