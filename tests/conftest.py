@@ -8,21 +8,22 @@ import os
 import random
 import secrets
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import get_ready
 import psutil
 import pytest
 from world import Loaded, World, load_world
 
 from unierp_assets.lab import postgres as lab_postgres
-from unierp_assets.lab.cache import Cache, default_cache
 from unierp_assets.lab.odoo import (
     LOGIN,
     VERSIONS,
@@ -31,16 +32,13 @@ from unierp_assets.lab.odoo import (
     OdooVersion,
     Program,
     Template,
-    prepare_program,
-    prepare_template,
 )
 from unierp_assets.lab.postgres import Cluster, PostgresServer
 from unierp_assets.lab.processes import ProcessRef
-from unierp_assets.lab.progress import PlainReporter
 from unierp_assets.lab.redis import RedisInstance, RedisServer
 
 TEMPLATE = "template"
-PREPARED = pytest.StashKey[dict[OdooVersion, "Future[tuple[Program, Template]]"]]()
+PREPARED = pytest.StashKey[dict[OdooVersion, "subprocess.Popen[bytes]"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -138,26 +136,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not wanted or session.config.option.collectonly:
         return
     with session.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        seen = os.fdopen(os.dup(2), "w", encoding="utf-8")
-    cache, progress = Cache(default_cache()), PlainReporter(seen)
-
-    def prepare(version: OdooVersion) -> tuple[Program, Template]:
-        program = prepare_program(version, cache, progress)
-        return program, prepare_template(program, cache, progress)
-
-    pool = ThreadPoolExecutor(len(wanted))
-    session.config.stash[PREPARED] = {version: pool.submit(prepare, version) for version in wanted}
-    pool.shutdown(wait=False)
+        session.config.stash[PREPARED] = {
+            version: subprocess.Popen([sys.executable, get_ready.__file__, version]) for version in wanted
+        }
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Wait for what a test will ask for: the first time on a machine it takes minutes, which count against no test's
-    time limit. A failure is told by the test."""
+    time limit. What failed is tried again by the test, which tells why it fails."""
     call = getattr(item, "callspec", None)
-    prepared = item.config.stash.get(PREPARED, {}).get(call.params.get("odoo_server")) if call else None
-    if prepared:
-        wait([prepared])
+    preparing = item.config.stash.get(PREPARED, {}).get(call.params.get("odoo_server")) if call else None
+    if preparing:
+        preparing.wait()
     return (yield)
 
 
@@ -309,8 +300,7 @@ def odoo_servers(
 
     def server(version: OdooVersion) -> RunningOdoo:
         if version not in running:
-            program, template = request.config.stash[PREPARED][version].result()
-            running[version] = RunningOdoo(services_folder, version, program, template, postgres)
+            running[version] = RunningOdoo(services_folder, version, *get_ready.get_ready(version), postgres)
             running[version].start()
         return running[version]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from unierp_assets.lab import odoo
 from unierp_assets.lab.errors import LabError
 from unierp_assets.lab.odoo import RELEASES, Release, answers, find_python, password_hash, post_json
 from unierp_assets.lab.processes import free_port
@@ -38,8 +39,9 @@ def test_a_shim_that_does_not_run_is_passed_over_for_one_that_does(
 
 def test_a_python_that_only_uv_knows_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _executable(tmp_path / "managed/python3.9", "#!/bin/sh\nexit 0\n")
-    _executable(tmp_path / "bin/uv", f"#!/bin/sh\necho {tmp_path / 'managed/python3.9'}\n")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    _executable(tmp_path / "uv", f"#!/bin/sh\necho {tmp_path / 'managed/python3.9'}\n")
+    monkeypatch.setattr(odoo, "find_uv_bin", lambda: tmp_path / "uv")
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "none"))
     assert find_python(_release((3, 9))) == tmp_path / "managed/python3.9"
 
@@ -47,8 +49,8 @@ def test_a_python_that_only_uv_knows_is_found(monkeypatch: pytest.MonkeyPatch, t
 def test_without_the_right_python_the_message_says_which_and_how(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    for variable in ("PATH", "PYENV_ROOT", "UV_PYTHON_INSTALL_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
     with pytest.raises(LabError, match=r"Odoo 14 needs Python 3\.9.*uv python install 3\.9.*UNIERP_ODOO_URL"):
         find_python(_release((3, 9)))
 

@@ -19,7 +19,8 @@ _log = logging.getLogger(__name__)
 
 @app.command()
 def demo(
-    odoo: Odoo = None,
+    # Whatever was asked for last: the demo is the same each time.
+    odoo: Annotated[str, typer.Option("--odoo", help="Odoo of the lab: 19 or 14.")] = "19",
     products: Annotated[int, typer.Option(min=1, help="Products of the sample shop.")] = 200,
     customers: Annotated[int, typer.Option(min=1, help="Customers of the sample shop.")] = 300,
     orders: Annotated[int, typer.Option(min=1, help="Orders of the sample shop.")] = 400,
