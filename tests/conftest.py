@@ -56,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     itself = parser.getgroup("by itself", "sensors and outages (tests/e2e/test_by_itself.py)")
     itself.addoption("--changes", type=int, default=4, metavar="N", help="changes whose way to the other side is timed")
     itself.addoption("--outage", type=float, default=15, metavar="SECONDS", help="how long a system is down")
+    itself.addoption("--idle", type=float, default=45, metavar="SECONDS", help="how long there is nothing to do")
 
 
 def pytest_configure(config: pytest.Config) -> None:

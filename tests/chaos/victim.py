@@ -88,6 +88,8 @@ def suffer(environment: Mapping[str, str], events: Connection, errors: str, poin
     events.close()
     with Path(errors).open("w") as file:
         os.dup2(file.fileno(), 2)
+    # The process it is forked from has the settings of whoever runs the tests.
+    os.environ.clear()
     os.environ.update(environment)
     arrange(Fate(point, nth))
     with open_systems() as systems:

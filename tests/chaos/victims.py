@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -50,6 +51,12 @@ class Victim:
         reader.close()
         self._begun = self._lines.readline().strip() == victim.BEGUN
         self._since = time.perf_counter()
+        # Read as they come: who writes to a full pipe waits.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        self.events.extend(line.rstrip("\n") for line in self._lines)
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +64,7 @@ class Victim:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.join()
+        self._reader.join()
         self._lines.close()
         self._home.cleanup()
 
@@ -65,7 +73,7 @@ class Victim:
         self._process.join(PATIENCE)
         assert self._process.exitcode is not None, "the victim goes on for ever"
         self.seconds = time.perf_counter() - self._since
-        self.events = self._lines.read().splitlines()
+        self._reader.join()
         self.error = self._errors.read_text() if self._errors.exists() else ""
 
     def kill_after(self, seconds: float) -> None:

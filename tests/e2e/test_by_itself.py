@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import psycopg
 import pytest
+from cost import cost
 from pydantic import SecretStr
 from receivers import Receiver, web_hook
 from till import Till
@@ -203,12 +204,28 @@ def test_changes_arrive_on_the_other_side_with_nobody_touching_anything(
 
 
 def test_with_nothing_to_do_no_run_starts_and_every_sensor_is_well(
-    world: World, dagster: Dagster, records: str
+    world: World,
+    dagster: Dagster,
+    records: str,
+    odoo_server: "RunningOdoo",
+    redis: RedisServer,
+    request: pytest.FixtureRequest,
 ) -> None:
     assert wait_until(lambda: is_quiet(records) and reports_have_followed(records), PATIENCE, pause=1)
-    before = runs(records)
-    time.sleep(2 * WATCH_SECONDS)
+    servers = (world.postgres, world.warehouse_server, redis)
+    leaders = [
+        *dagster.processes.leaders,
+        *(psutil.Process(server.process.pid) for server in servers if server.process),
+        odoo_server.workers[0].parent(),
+    ]
+    before, spent = runs(records), cost(leaders)
+    seconds = max(request.config.option.idle, 2 * WATCH_SECONDS)
+    time.sleep(seconds)
+    after = cost(leaders)
     assert runs(records) == before
+    print(f"{seconds:.0f} s with nothing to do")
+    for kind, total in after.seconds.items():
+        print(f"{kind:12} {total - spent.seconds[kind]:7.1f} s {after.memory[kind] / 1e6:7.0f} MB")
     ticks = ask(
         records,
         "SELECT status, tick_body::json ->> 'job_name' FROM job_ticks "

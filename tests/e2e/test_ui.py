@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,22 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from unierp_assets.assets.changes import SYNC_CHANGES
 from unierp_assets.entities import DOMAINS
 from unierp_assets.lab import postgres as lab_postgres
 from unierp_assets.lab.postgres import PostgresServer
-from unierp_assets.lab.processes import free_port, naming, wait_until
+from unierp_assets.lab.processes import HOST, free_port, naming, wait_until
 from unierp_assets.lab.redis import RedisServer
 from unierp_assets.lab.services import Services
 from unierp_assets.resources.instance import DagsterProcesses, dagster_home, prepare_dagster_home
 from unierp_assets.sensors import SCHEDULES, SENSORS
 from unierp_assets.settings import Settings
 from unierp_assets.storefront.sample import make_sample, write_sample
+from unierp_assets.sync.pipeline import LOCK
+from unierp_assets.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
+    from dagster_graphql import DagsterGraphQLClient
     from playwright.sync_api import Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -143,12 +148,57 @@ def test_what_is_materialised_from_the_page_ends_green(page: "Page", services: S
     page.get_by_text(str(rows[0]), exact=True).first.wait_for()
 
 
-def last_run(services: Services) -> str | None:
-    """The status of the newest run in Dagster's records."""
+def test_a_run_that_is_cancelled_ends_and_is_not_started_again(dagster: DagsterProcesses, services: Services) -> None:
+    with closing(Warehouse(services.warehouse_url.get_secret_value())) as warehouse, warehouse.lock(LOCK):
+        run = waiting_run(dagster, services)
+        client(dagster).terminate_run(run)
+        assert wait_until(lambda: status(services, run) == "CANCELED", 60), status(services, run)
+    again = "SELECT count(*) FROM run_tags WHERE run_id = %s AND key = 'dagster/will_retry' AND value = 'true'"
+    assert asked(services, again, run) == 0
+
+
+def test_a_run_whose_worker_is_gone_is_ended(dagster: DagsterProcesses, services: Services) -> None:
+    """The worker does not come back, so this is the last that is asked of it."""
+    with closing(Warehouse(services.warehouse_url.get_secret_value())) as warehouse, warehouse.lock(LOCK):
+        run = waiting_run(dagster, services)
+        for process in dagster.descendants():
+            if "unierp_assets.cli" in process.cmdline():
+                process.kill()
+        assert wait_until(lambda: status(services, run) == "FAILURE", 120, pause=1), status(services, run)
+
+
+def waiting_run(dagster: DagsterProcesses, services: Services) -> str:
+    """A run that waits for the lock of the sync."""
+    nothing = {"ops": {"carry_over": {"config": {"tables": [], "entities": []}}}}
+    run = client(dagster).submit_job_execution(SYNC_CHANGES, run_config=nothing)
+    begun = "SELECT count(*) FROM event_logs WHERE run_id = %s AND dagster_event_type = 'STEP_START'"
+    assert wait_until(lambda: asked(services, begun, run) == 1, 120), status(services, run)
+    return run
+
+
+def client(dagster: DagsterProcesses) -> "DagsterGraphQLClient":
+    from dagster_graphql import DagsterGraphQLClient
+
+    return DagsterGraphQLClient(HOST, port_number=int(dagster.url.rpartition(":")[2]))
+
+
+def status(services: Services, run: str) -> str:
+    """The status of a run in Dagster's records."""
+    return str(asked(services, "SELECT status FROM runs WHERE run_id = %s", run))
+
+
+def asked(services: Services, question: str, *values: str) -> object:
+    """What a question to Dagster's records has as its answer; None where there is no row."""
     assert services.dagster_url is not None
     with psycopg.connect(services.dagster_url.get_secret_value()) as connection:
-        row = connection.execute("SELECT status FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        row = connection.execute(question.encode(), values).fetchone()
     return row[0] if row else None
+
+
+def last_run(services: Services) -> str | None:
+    """The status of the newest run in Dagster's records."""
+    found = asked(services, "SELECT status FROM runs ORDER BY id DESC LIMIT 1")
+    return None if found is None else str(found)
 
 
 def test_the_records_are_kept_in_postgresql_and_no_secret_in_a_file(

@@ -44,9 +44,21 @@ def worker(
         services = resolve_services(settings, version_of(odoo), start=False, workers=True)
         os.environ.update(prepare_dagster_home(settings, services))
         get_settings.cache_clear()
-    from unierp_assets.resources.executors import workers_take
+    from dagster import DagsterInstance
+
+    from unierp_assets.resources.executors import RUNS_QUEUE, workers_take
+    from unierp_assets.resources.launcher import WorkerRunLauncher
     from unierp_assets.worker import app as celery
 
+    with DagsterInstance.get() as instance:
+        given = isinstance(instance.run_launcher, WorkerRunLauncher)
+    if given != (workers_take(get_settings().executor) == RUNS_QUEUE):
+        fail(
+            "dagster.yaml hands runs to workers (run_launcher), and UNIERP_EXECUTOR=celery their steps: choose one."
+            if given
+            else "There is no work for workers: dagster.yaml hands them no runs (run_launcher), and UNIERP_EXECUTOR is "
+            "not celery."
+        )
     celery.worker_main(
         [
             "worker",

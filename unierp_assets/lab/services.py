@@ -111,7 +111,9 @@ def resolve_broker(settings: "Settings", *, start: bool = False, progress: Repor
     lab = Lab(settings.home)
     server = (lab.up_redis(progress) if start else lab.state()).redis
     if server is None or server.process is None or not server.process.is_alive():
-        raise LabError("Workers get work through a Redis, and none runs: set UNIERP_BROKER_URL, or run `unierp ui`.")
+        raise LabError(
+            "Workers get work through a Redis, and none runs: set UNIERP_BROKER_URL. `unierp ui` starts the lab's."
+        )
     return SecretStr(server.url)
 
 

@@ -106,8 +106,8 @@ storage:
 _LAUNCHER = f"""\
 # Runs are taken by `unierp worker`, which waits for them with everything imported: that takes seconds otherwise.
 run_launcher:
-  module: dagster_celery.launcher
-  class: CeleryRunLauncher
+  module: unierp_assets.resources.launcher
+  class: WorkerRunLauncher
   config:
     broker:
       env: {BROKER_VARIABLE}
@@ -207,19 +207,24 @@ class DagsterProcesses:
         # Workers that share steps are started where they are to run.
         runs = _workers_take_runs(environment[EXECUTOR_VARIABLE], environment.get(BROKER_VARIABLE))
         self._processes: list[subprocess.Popen[bytes]] = []
-        for command, log in [(dagster, self.log), *([(worker, home / "worker.log")] if runs else [])]:
+        self._logs = [self.log, *([home / "worker.log"] if runs else [])]
+        for command, log in zip((dagster, worker), self._logs, strict=False):
             log.unlink(missing_ok=True)
             # In a session of its own: Ctrl-C reaches us alone, and we end them in order.
             self._processes.append(spawn([sys.executable, *command], env={**os.environ, **environment}, log=log))
 
-    def descendants(self) -> list[psutil.Process]:
-        """All processes that were started, and that these have started since."""
+    @property
+    def leaders(self) -> list[psutil.Process]:
+        """Those that all others descend from."""
         found = []
         for process in self._processes:
             with suppress(psutil.NoSuchProcess):
-                leader = psutil.Process(process.pid)
-                found += [leader, *leader.children(recursive=True)]
+                found.append(psutil.Process(process.pid))
         return found
+
+    def descendants(self) -> list[psutil.Process]:
+        """All processes that were started, and that these have started since."""
+        return [each for leader in self.leaders for each in (leader, *leader.children(recursive=True))]
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> bool:
         """Whether the page came to answer within the time; False also when a process ended."""
@@ -233,6 +238,12 @@ class DagsterProcesses:
     def is_alive(self) -> bool:
         """Whether the processes run."""
         return all(process.poll() is None for process in self._processes)
+
+    @property
+    def telling_log(self) -> Path:
+        """The log of the process that has ended, else of Dagster's."""
+        ended = (log for process, log in zip(self._processes, self._logs, strict=True) if process.poll() is not None)
+        return next(ended, self.log)
 
     def wait(self) -> int:
         """Waits until one of them ends by itself; its exit code."""
@@ -280,7 +291,9 @@ def run_ui(settings: "Settings", services: "Services", port: int = 3000) -> int:
         with console.status("Starting Dagster ..."):
             ready = dagster.wait_until_ready()
         if not ready:
-            console.print(f"Dagster did not start. What it said is in {dagster.log}", style="red", soft_wrap=True)
+            console.print(
+                f"Dagster did not start. What it said is in {dagster.telling_log}", style="red", soft_wrap=True
+            )
             return 1
         console.print(f"Dagster: [link={dagster.url}]{dagster.url}[/link] (Ctrl-C stops it)", soft_wrap=True)
         console.print(f"UniERP:  {services.odoo_url} (log in as {services.odoo_login})", soft_wrap=True)

@@ -123,7 +123,8 @@ def gate(context: SyncContext, entity: Entity) -> GateReport:
 
 def pass_gates(context: SyncContext, names: Iterable[str]) -> None:
     """Runs those of these gates that have something to look at, in the order in which they decide."""
-    waiting = [name for name in GATE_ORDER if name in set(names)]
+    wanted = set(names)
+    waiting = [name for name in GATE_ORDER if name in wanted]
     due = due_gates(context.warehouse, waiting)
     while waiting:
         name = waiting.pop(0)

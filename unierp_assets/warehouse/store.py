@@ -149,7 +149,8 @@ class Transaction:
     def tops(self, tables: Iterable[sa.Table]) -> dict[str, int]:
         """The newest change number of each of these tables, by its full name; 0 where it is empty. Only where that has
         moved the rows need to be looked at."""
-        return dict(self.read(_newest(*tables)).iter_rows())
+        wanted = tuple(tables)
+        return dict(self.read(_newest(*wanted)).iter_rows()) if wanted else {}
 
     def set_cursor(self, name: str, value: str | None) -> None:
         """Remembers a position under a name, in this transaction."""
