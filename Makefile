@@ -78,7 +78,7 @@ chaos: $(STAMP) ## Kill syncs, servers and connections by the hundred (KILLS=, C
 	  $(if $(SEED),--chaos-seed $(SEED)) -o timeout=14400 $(ARGS)
 
 .PHONY: long
-long: $(STAMP) ## The tests that take minutes each: Dagster by itself through changes and outages, two workers with Redis
+long: $(STAMP) ## The tests that take minutes each: Dagster by itself, through changes and outages
 	@$(BIN)/pytest -m long --odoo $(or $(ODOO),19) -s -rA -o timeout=3600 $(ARGS)
 
 .PHONY: lint

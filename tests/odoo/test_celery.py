@@ -1,7 +1,6 @@
 """Several machines: the steps of a run on two workers, through a real Redis, with Dagster's daemon and web server.
 
-The same shop is synchronised twice: by the workers, of which one is killed, and by one process. In the ordinary run it
-is a domain of few steps; with `make long` it is everything.
+The same shop is synchronised twice: by the workers, of which one is killed, and by one process.
 """
 
 import os
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 
 SIZE = (4, 4, 4)
 WORKERS = ("first", "second")
+VICTIM = "unierp__products"
+"""The step in whose middle its worker is killed."""
 LOST_SECONDS = 10
 PATIENCE = 420
 """Seconds that half a run may take on a machine that does something else too; a free one needs a quarter of it."""
@@ -60,10 +61,6 @@ class Deployment:
         command = [sys.executable, "-m", "unierp_assets.cli", "worker", "--name", name]
         started = spawn(command, env={**os.environ, **self.environment}, log=self.home / f"{name}.log")
         self.workers[name] = psutil.Process(started.pid)
-
-    def ensure_workers(self) -> None:
-        for name in set(WORKERS) - set(self.workers):
-            self.start_worker(name)
 
     def kill_worker(self, name: str) -> None:
         """As the loss of its machine would: the worker and what it is at, without a word."""
@@ -144,27 +141,20 @@ def deployment(
         stack.callback(dagster.close)
         made = Deployment(world, dagster, records, environment, home, {})
         stack.callback(lambda: [stop([worker], patience=10) for worker in made.workers.values()])
-        made.ensure_workers()
+        for name in WORKERS:
+            made.start_worker(name)
         assert dagster.wait_until_ready(), made.told()
         yield made
 
 
-@pytest.mark.parametrize(
-    ("job", "domain", "step"),
-    [
-        ("sync_customers", "customers", "unierp__customers"),
-        pytest.param(SYNC_ALL, None, "unierp__products", marks=pytest.mark.long),
-    ],
-)
 def test_two_workers_share_a_run_and_one_that_is_killed_in_the_middle_loses_nothing(
-    deployment: Deployment, alone: World, job: str, domain: str | None, step: str
+    deployment: Deployment, alone: World
 ) -> None:
-    deployment.ensure_workers()
-    run = deployment.submit(job)
-    alone.sync(domain)
-    begun = wait_until(lambda: bool(deployment.taken_by(run, step)) or deployment.finished(run), PATIENCE)
+    run = deployment.submit(SYNC_ALL)
+    alone.sync()
+    begun = wait_until(lambda: bool(deployment.taken_by(run, VICTIM)) or deployment.finished(run), PATIENCE)
     assert begun, deployment.told()
-    (victim,) = deployment.taken_by(run, step)
+    (victim,) = deployment.taken_by(run, VICTIM)
     deployment.kill_worker(victim)
     shared = deployment.taken_by(run)
     assert set(shared) == set(WORKERS)
@@ -172,7 +162,7 @@ def test_two_workers_share_a_run_and_one_that_is_killed_in_the_middle_loses_noth
     assert deployment.status(run) == "SUCCESS", deployment.told()
     assert set(deployment.taken_by(run)[len(shared) :]) == {name for name in WORKERS if name != victim}
     assert differences(fingerprint(alone), fingerprint(deployment.world)) == []
-    assert deployment.world.sync(domain).odoo_writes == 0
+    assert deployment.world.sync().odoo_writes == 0
 
 
 def test_the_password_of_the_broker_is_in_no_file_and_in_no_record(deployment: Deployment, redis: RedisServer) -> None:
