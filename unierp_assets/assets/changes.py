@@ -58,6 +58,7 @@ def carry_over(context: dg.OpExecutionContext, config: Changes, engine: EngineRe
         clock("tell", "the assets")
         for event in _told(work, pipeline):
             context.log_event(event)  # type: ignore[arg-type]  # it takes the results of checks, too
+        clock("end", "")
     context.log.info(str(summary.to_dict()["entities"]))
     context.log.info(f"Seconds: {clock}")
 
@@ -76,7 +77,6 @@ class _Clock:
         self._phase, self._since = phase, now
 
     def __str__(self) -> str:
-        self("", "")
         return ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in self._seconds.items())
 
 
