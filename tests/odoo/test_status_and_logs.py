@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +135,14 @@ def test_what_waits_is_counted_by_step_and_gone_after_a_sync(world: World) -> No
     assert {lag["entity"]: lag["to_stage"] for lag in status["lags"]}["customers"] == 3
     assert "How far behind" in world.unierp("status", COLUMNS="200").stdout
     world.sync()
+    assert behind(lags(world.warehouse)) == []
+
+
+def test_what_a_sync_wrote_to_the_shop_waits_for_nothing(world: World) -> None:
+    ((price,),) = world.warehouse_rows("SELECT min(key) FROM sync.bindings WHERE entity = 'prices'")
+    world.session.call("product.pricelist.item", "write", [world.odoo_id("prices", price)], {"fixed_price": 321})
+    world.sync()
+    assert world.shop("SELECT amount FROM prices WHERE id = %s", price) == [(Decimal(321),)]
     assert behind(lags(world.warehouse)) == []
 
 

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.sync.merge import CHANGED_AT
+from unierp_assets.sync.news import unplanned
 from unierp_assets.sync.pipeline import tables_of
 from unierp_assets.sync.plan import Position
 from unierp_assets.sync.state import read_cursor
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
-    ACCEPTED,
     CURSORS,
     INSTANT,
     LANDING_STOREFRONT,
@@ -76,9 +76,10 @@ def _lag(tx: Transaction, entity: Entity, cursors: dict[str, str]) -> Lag:
     stage_cursor = int(cursors.get(f"stage:{entity.name}", 0))
     position = Position.from_text(cursors.get(f"plan:{entity.name}"))
     landings = [LANDING_STOREFRONT[source.table] for source in entity.inputs]
-    to_stage = [_behind(tx, table, table.c[SEQ] > stage_cursor, "_extracted_at") for table in landings]
-    to_validate = _behind(tx, staged, staged.c._status == NEW, "_staged_at")
-    to_load = _behind(tx, staged, sa.and_(staged.c._status == ACCEPTED, staged.c[SEQ] > position.staging), "_staged_at")
+    to_stage = [_behind(tx, sa.select(table.c._extracted_at).where(table.c[SEQ] > stage_cursor)) for table in landings]
+    to_validate = _behind(tx, sa.select(staged.c._staged_at).where(staged.c._status == NEW))
+    # What a sync wrote to the shop, and read again, is what both sides agreed on: it waits for nothing.
+    to_load = _behind(tx, unplanned(entity, position))
     return Lag(
         entity.name,
         None if None in shop else min(filter(None, shop)),
@@ -95,11 +96,11 @@ def _read_at(cursors: dict[str, str], table: sa.Table) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
 
 
-def _behind(
-    tx: Transaction, table: sa.Table, waits: sa.ColumnElement[bool], touched: str
-) -> tuple[int, datetime | None]:
+def _behind(tx: Transaction, waiting: sa.Select[Any]) -> tuple[int, datetime | None]:
+    """How many wait, and since when, of a statement with the instants of those that do."""
+    (touched,) = (rows := waiting.subquery()).c
     count, since = tx.read(
-        sa.select(sa.func.count().label("rows"), sa.func.min(table.c[touched]).label("since")).where(waits)
+        sa.select(sa.func.count().label("rows"), sa.func.min(touched).label("since")).select_from(rows)
     ).row(0)
     return count, since
 

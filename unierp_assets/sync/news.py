@@ -207,7 +207,7 @@ def backlog(warehouse: Warehouse) -> list[Change]:
             counts += _counted(entity, _unstaged(entity, staged))
         planned = Position.from_text(cursors.get(f"plan:{entity.name}"))
         if tops[STAGING[entity.name].fullname] > planned.staging:
-            counts += _counted(entity, [_unjudged(entity), _unplanned(entity, planned)])
+            counts += _counted(entity, [_unjudged(entity), unplanned(entity, planned)])
         if tops[LANDING_UNIERP[entity.name].fullname] > planned.landing:
             counts += _counted(entity, [_unmerged(entity, planned)])
     lagging: dict[str, int] = {}
@@ -239,15 +239,15 @@ def _unjudged(entity: Entity) -> sa.Select[Any]:
     return sa.select(staged.c._seq).where(staged.c[STATUS] == NEW)
 
 
-def _unplanned(entity: Entity, position: Position) -> sa.Select[Any]:
-    """Staged rows that came after the last comparison and are not what both sides agreed on."""
+def unplanned(entity: Entity, position: Position) -> sa.Select[Any]:
+    """Staged rows that came after the last comparison and are not what both sides agreed on: column ``_staged_at``."""
     staged, base = STAGING[entity.name], BASE[entity.name]
     set_aside = sa.exists().where(PENDING.c.entity == entity.name, PENDING.c.key == staged.c.key)
     bound = sa.exists().where(BINDINGS.c.entity == entity.name, BINDINGS.c.key == staged.c.key)
     new = sa.and_(staged.c[STATUS] == ACCEPTED, ~set_aside, _differs(staged, base, entity.synced))
     gone = sa.and_(staged.c[STATUS] == WITHDRAWN, bound)
     return (
-        sa.select(staged.c._seq)
+        sa.select(staged.c._staged_at)
         .outerjoin(base, base.c.key == staged.c.key)
         .where(staged.c._seq > position.staging, sa.or_(new, gone))
     )
