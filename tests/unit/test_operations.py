@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -33,15 +34,22 @@ def broken() -> None:
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
+    with dg.DagsterInstance.local_temp() as made:
         yield made
+
+
+def _printed(instance: dg.DagsterInstance) -> list[Path]:
+    """The folders with what runs printed."""
+    return [entry for entry in Path(instance.storage_directory()).iterdir() if (entry / "compute_logs").is_dir()]
 
 
 def test_a_purge_leaves_the_run_that_last_made_an_asset(instance: dg.DagsterInstance) -> None:
     runs = [dg.materialize([stock], instance=instance).run_id for _ in range(3)]
     broken.execute_in_process(instance=instance, raise_on_error=False)
+    assert {entry.name for entry in _printed(instance)} >= set(runs)
     assert purge(instance, datetime.now(UTC) + SOON) == 3
     assert [run.run_id for run in instance.get_runs()] == runs[-1:]
+    assert [entry.name for entry in _printed(instance)] == runs[-1:]
     event = instance.get_latest_materialization_event(stock.key)
     assert event is not None
     assert event.run_id == runs[-1]

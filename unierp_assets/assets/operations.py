@@ -127,7 +127,8 @@ def _told(at: datetime | None) -> str:
 
 
 def purge(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Removes runs that were begun before an instant and have ended, with their events; returns how many.
+    """Removes runs that were begun before an instant and have ended, with their events and what they printed; returns
+    how many.
 
     A run that holds the last materialisation of an asset stays, so that no asset looks as if it had never been made.
     """
@@ -143,6 +144,7 @@ def purge(instance: dg.DagsterInstance, before: datetime) -> int:
     kept = {event.run_id for event in latest if event is not None}
     gone = [record.dagster_run.run_id for record in ended if record.dagster_run.run_id not in kept]
     for run_id in gone:
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
         instance.delete_run(run_id)
     return len(gone)
 
