@@ -88,7 +88,7 @@ def upgrade(connection: sa.Connection, where: str) -> list[str]:
     except CommandError as error:
         raise WarehouseOutdated(
             f"The warehouse {where} was brought to a shape by a newer version of this program ({error}). Update the "
-            "program."
+            "program, or restore the dump that was taken before the warehouse was upgraded."
         ) from error
     return applied
 
