@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from unierp_assets.odoo import (
     OdooValidationError,
     Outcome,
     archive,
+    batches,
     bind,
     bindings,
     changed_since,
@@ -371,6 +373,43 @@ def test_a_conflict_is_looked_at_again_as_a_whole(odoo: FakeOdoo) -> None:
         outcomes = settle(session, [1, 2, 3], act, key=lambda id_: id_, batch=9, connections=1)
     assert tries == [3, 3, 3]
     assert not failed(outcomes)
+
+
+def test_batches_get_smaller_where_the_server_is_slow_and_grow_where_it_is_quick(
+    odoo: FakeOdoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, each = 0.0, 0.1
+    tries: list[int] = []
+    monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: now))
+
+    def act(part: list[int]) -> list[Outcome[int]]:
+        nonlocal now, each
+        tries.append(len(part))
+        now += len(part) * each
+        each = 0.1 if len(tries) < 3 else 0.01
+        return [Outcome(id_, id_) for id_ in part]
+
+    with odoo.session(timeout=60) as session:  # ten seconds are too long
+        outcomes = settle(session, list(range(1000)), act, key=lambda id_: id_, batch=200, connections=1)
+    assert tries == [200, 50, 50, 50, 50, 100, 100, 200, 200]
+    assert [outcome.id for outcome in outcomes] == list(range(1000))
+
+
+def test_a_batch_whose_answer_was_lost_is_done_again_in_pieces(odoo: FakeOdoo) -> None:
+    tries: list[int] = []
+
+    def act(part: list[int]) -> list[Outcome[int]]:
+        tries.append(len(part))
+        if len(part) > 10:
+            raise OdooAnswerLost("longer than the server allows")
+        if tries.count(len(part)) == 1:
+            raise OdooAnswerLost("a piece is tried again")
+        return [Outcome(id_, id_) for id_ in part]
+
+    with odoo.session() as session:
+        outcomes = settle(session, list(range(64)), act, key=lambda id_: id_, batch=64, connections=1)
+    assert tries == [64, *[8] * 9]
+    assert [outcome.id for outcome in outcomes] == list(range(64))
 
 
 @given(st.integers(0, 5000), st.integers(1, 700), st.integers(1, 8))

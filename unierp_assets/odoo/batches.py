@@ -1,9 +1,12 @@
-"""Many records, few calls: parallel batches, and halving of a batch that fails down to the bad record.
+"""Many records, few calls: parallel batches, smaller ones where the server is slow, and halving of a batch that fails
+down to the bad record.
 
 Only the mechanics are here; what is done with a batch is the function handed in. It must look before it acts, because
 it is called again after a lost answer or a concurrent write.
 """
 
+import sys
+import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -26,6 +29,32 @@ K = TypeVar("K")
 
 # True of the server, not of one record: no smaller batch would do better.
 _HOPELESS = (OdooUnavailable, OdooLoginFailed, OdooMissingModule, OdooUnsupported)
+
+
+# A batch that takes this part of the patience for a call is too large for the server: by default, 20 of 120 seconds.
+_TOO_LONG = 1 / 6
+# So many pieces a batch is divided into whose answer was lost: it may have been too large for a time limit of the
+# server's, or of a proxy before it.
+_PIECES = 8
+
+
+class _Size:
+    """How many items a batch may have, learnt from how long batches took; shared by the lanes of one call."""
+
+    def __init__(self, timeout: float) -> None:
+        self.most = sys.maxsize
+        self._too_long = timeout * _TOO_LONG
+
+    def took(self, count: int, seconds: float) -> None:
+        """Learns: a batch that took too long makes the next ones smaller; where they are quick they grow again."""
+        if seconds > self._too_long:
+            self.most = min(self.most, max(1, int(count * self._too_long / 2 / seconds)))
+        elif seconds < self._too_long / 4 and count == self.most:
+            self.most *= 2
+
+    def lost(self, count: int) -> None:
+        """Learns that no answer came to a batch."""
+        self.most = min(self.most, max(1, -(-count // _PIECES)))
 
 
 class Suspects(Exception):
@@ -51,7 +80,8 @@ def settle(
     """Runs ``act`` on batches over the session's connections; one outcome per item, in order.
 
     ``act`` returns an outcome for each of its items or raises. On a refusal the batch is halved until the bad item
-    stands alone. When the server is down, or refuses the login, what was not begun fails at once with the same error.
+    stands alone. Batches that take long are followed by smaller ones, and one whose answer was lost is done again in
+    pieces. When the server is down, or refuses the login, what was not begun fails at once with the same error.
     ``replayable=False``: a lost answer is not followed by another ``act``; the items fail with it.
     ``written``: keys that ``act`` has begun to write, kept by the caller; when ``act`` runs again and finds the work
     done, their outcomes still say ``changed``.
@@ -97,15 +127,25 @@ def settle_groups(
 ) -> list[Outcome[K]]:
     """:func:`settle` with batches made by the caller, who knows what must stay together."""
     down: list[OdooError] = []
+    size = _Size(session.timeout)
 
-    def again(error: BaseException) -> bool:
-        return isinstance(error, OdooConcurrencyError) or (replayable and isinstance(error, OdooAnswerLost))
+    def work(part: list[T], *, whole: bool = True) -> list[Outcome[K]]:
+        """``whole``: not yet one of the pieces of a batch whose answer was lost."""
 
-    def work(part: list[T]) -> list[Outcome[K]]:
+        def again(error: BaseException) -> bool:
+            if isinstance(error, OdooAnswerLost):
+                return replayable and not (whole and len(part) > 1)
+            return isinstance(error, OdooConcurrencyError)
+
         if down:
             return [Outcome(key(item), error=down[0], changed=False) for item in part]
+        if len(part) > size.most:
+            return in_pieces(part, whole=whole)
+        begun = time.perf_counter()
         try:
-            return list(session.retrying(again)(act, part))
+            outcomes = list(session.retrying(again)(act, part))
+            size.took(len(part), time.perf_counter() - begun)
+            return outcomes
         except Suspects as blamed:
             named = [item for position, item in enumerate(part) if position in blamed.positions]
             others = [item for position, item in enumerate(part) if position not in blamed.positions]
@@ -113,11 +153,18 @@ def settle_groups(
                 return work(others) + [outcome for item in named for outcome in work([item])]
             return divide(part, blamed.error)
         except _HOPELESS as error:
+            if isinstance(error, OdooAnswerLost) and replayable and whole and len(part) > 1:
+                size.lost(len(part))
+                return in_pieces(part, whole=False)
             if isinstance(error, OdooLoginFailed | OdooUnavailable) and not isinstance(error, OdooAnswerLost):
                 down.append(error)
             return [Outcome(key(item), error=error, changed=False) for item in part]
         except OdooError as error:
             return divide(part, error)
+
+    def in_pieces(part: list[T], *, whole: bool) -> list[Outcome[K]]:
+        pieces = chunks(part, size.most)
+        return [outcome for piece in pieces for outcome in work(piece, whole=whole)]
 
     def divide(part: list[T], error: OdooError) -> list[Outcome[K]]:
         if len(part) == 1:
