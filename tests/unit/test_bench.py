@@ -141,7 +141,9 @@ def test_a_step_that_another_process_was_in_the_way_of_is_repeated(monkeypatch: 
     monkeypatch.setitem(sys.modules, "psycopg2", SimpleNamespace(OperationalError=conflict))
     monkeypatch.setattr(limit_in_odoo, "PAUSES", (0.0, 0.0))
     ended: list[str] = []
-    env = SimpleNamespace(cr=SimpleNamespace(rollback=lambda: ended.append("rollback")))
+    env = SimpleNamespace(
+        cr=SimpleNamespace(rollback=lambda: ended.append("rollback")), clear=lambda: ended.append("clear")
+    )
 
     def commit() -> None:
         ended.append("commit")
@@ -155,7 +157,7 @@ def test_a_step_that_another_process_was_in_the_way_of_is_repeated(monkeypatch: 
         return answer
 
     assert limit_in_odoo.committed(env, step, commit) == "made"
-    assert ended == ["rollback", "commit"]
+    assert ended == ["rollback", "commit", "clear"]
     answers += [conflict(), conflict()]
     with pytest.raises(RuntimeError, match="too often"):
         limit_in_odoo.committed(env, step, commit)

@@ -36,9 +36,11 @@ def orders(bench: Bench) -> list[Scenario]:
         jobs = [_job(share) for share in limit.shares(bare, ours.CONNECTIONS)]
         with step(f"Odoo's own processes make {len(bare)} orders"):
             bare_seconds = limit.seconds(bench.stand, place, jobs)
+        ours.settle(place, bench.home, bench.progress)
         ours.fill(place, make_shop(sizes.products, sizes.customers, sizes.orders))
         with step(f"The sync makes {sizes.orders:,} orders"):
             worker = ours.sync(place, bench.home)
+        ours.settle(place, bench.home, bench.progress)
         with step("The sync finds nothing new"):
             idle = ours.sync(place, bench.home)
         with step(f"The plain script makes {len(plain) - half} orders"):

@@ -11,7 +11,9 @@ from unierp_assets.bench.errors import BenchError
 from unierp_assets.bench.results import Worker
 from unierp_assets.bench.shop import BenchShop
 from unierp_assets.bench.stand import Place
+from unierp_assets.lab.progress import Reporter
 from unierp_assets.odoo import OdooSession
+from unierp_assets.settings import Settings
 from unierp_assets.storefront.sample import Sample, write_sample
 from unierp_assets.warehouse.store import Warehouse
 
@@ -44,6 +46,15 @@ def sync(place: Place, home: Path, domain: str | None = None) -> Worker:
         counted = ", ".join(f"{count} {what}" for what, count in left.items() if count)
         raise BenchError(f"The sync did not load the bench's shop as it should: {counted}.")
     return worker
+
+
+def settle(place: Place, home: Path, progress: Reporter, domain: str | None = None) -> None:
+    """Waits until what was written is older than what an incremental read goes back over, and has a sync leave it
+    behind, as everyday syncs find it. A sync right after a load reads its last minute again."""
+    wait = Settings.model_fields["overlap_seconds"].default + 1
+    with progress.step(f"The last load gets {wait} s old, and is read again"):
+        time.sleep(wait)
+        sync(place, home, domain)
 
 
 def session(place: Place) -> OdooSession:
