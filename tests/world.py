@@ -19,6 +19,7 @@ import pytest
 from psycopg import sql
 
 from unierp_assets.demo import FaultCount, count_faults, planted_faults
+from unierp_assets.entities import ENTITIES
 from unierp_assets.lab.postgres import PostgresServer, clone_database, drop_database, ensure_database
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.sample import Sample, make_sample, write_sample
@@ -107,6 +108,24 @@ class World:
         """Drops the warehouse's database, as if its disk had died."""
         self.warehouse.close()
         drop_database(self.warehouse_server, self.warehouse_name)
+
+    def unread(self) -> dict[str, list[str]]:
+        """Keys of the records that were written in Odoo after the warehouse read them last, by entity.
+
+        Stock is left out: it has no record of its own there."""
+        found: dict[str, list[str]] = {}
+        for entity in ENTITIES.values():
+            if entity.name == "stock_levels":
+                continue
+            table = sql.Identifier(entity.model.replace(".", "_"))
+            written = dict(self.odoo_rows(f"SELECT id, date_trunc('second', write_date) FROM {table.as_string()}"))
+            read = self.warehouse_rows(
+                f"SELECT b.key, b.odoo_id, l.write_date AT TIME ZONE 'UTC' FROM sync.bindings b "
+                f"LEFT JOIN landing_unierp.{entity.name} l USING (key) WHERE b.entity = '{entity.name}'"
+            )
+            if keys := [key for key, id_, stamp in read if written.get(id_) != stamp]:
+                found[entity.name] = keys
+        return found
 
     def duplicates(self) -> dict[str, list[tuple[Any, ...]]]:
         """What exists twice in Odoo though it must not: by kind, empty lists where all is well."""

@@ -184,6 +184,7 @@ def test_the_days_sync_loses_nothing_and_the_next_writes_nothing(day: Day) -> No
     assert day.summary.failed == 0
     waits = day.world.warehouse_rows("SELECT key FROM sync.pending WHERE entity = 'customers'")
     assert waits == [(str(day.cast["vat_on_both"]),)]
+    assert day.world.unread() == {}
     again = day.world.sync()
     assert again.odoo_writes == 0
     assert {name: (c.created, c.updated) for name, c in again.entities.items() if c.created or c.updated} == {}

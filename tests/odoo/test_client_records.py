@@ -66,6 +66,15 @@ def test_the_session_knows_whom_it_talks_to(session: OdooSession, odoo_server: "
     assert company["name"]
 
 
+def test_the_clock_has_passed_and_what_is_written_next_is_not_stamped_before_it(database: "OdooDatabase") -> None:
+    with OdooSession(database.url, database.db, database.login, database.password) as opened:
+        clock = opened.clock()
+        made = opened.call("res.partner", "create", [{"name": "After the login"}])
+        (row,) = read(opened, "res.partner", made, ["write_date"]).values()
+    written = datetime.fromisoformat(row["write_date"]).replace(tzinfo=UTC)
+    assert timedelta(0) <= written - clock < timedelta(minutes=2)
+
+
 def test_a_wrong_password_and_a_wrong_database_are_failed_logins(database: "OdooDatabase") -> None:
     with pytest.raises(OdooLoginFailed, match="UNIERP_ODOO_PASSWORD"):
         OdooSession(database.url, database.db, database.login, "wrong").call("res.partner", "search", [])

@@ -92,6 +92,7 @@ def test_a_run_of_everything_loads_what_the_gate_accepts(world: World, first: dg
         if not ENTITIES[name].created_with:
             assert counts["created"] + counts["held"] == rows["accepted"], name
     assert set(summary["entities"]) == set(ENTITIES)
+    assert world.unread() == {}
 
 
 def test_the_command_line_then_finds_nothing_left_to_do(world: World, first: dg.ExecuteInProcessResult) -> None:

@@ -54,6 +54,7 @@ def demand(world: World, key: int) -> list[Decimal]:
 
 
 def assert_settled(world: World) -> None:
+    assert world.unread() == {}
     summary = world.sync()
     assert summary.odoo_writes == 0
     assert [name for name, c in summary.entities.items() if c.created or c.updated] == []

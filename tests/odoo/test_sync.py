@@ -3,6 +3,7 @@
 The tests of this module share one world for each Odoo version and tell one story in the order in which they stand.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def test_the_first_sync_loads_every_accepted_row_and_reconciles_to_the_cent(worl
             continue  # they are created with their orders
         assert counts.created + counts.held == accepted, name
     assert {kind: found for kind, found in world.duplicates().items() if found} == {}
+    assert world.unread() == {}
 
 
 def test_the_first_goods_leave_before_the_last_order_is_confirmed(loaded: Loaded) -> None:
@@ -144,6 +146,12 @@ def test_what_is_available_in_odoo_is_what_the_shop_shows(world: World) -> None:
 
 def test_a_second_sync_writes_nothing(world: World) -> None:
     assert_nothing_was_written(world.sync())
+
+
+def test_what_was_read_again_is_left_behind_although_nothing_newer_was_written(world: World) -> None:
+    cursors = world.warehouse_rows("SELECT value FROM sync.cursors WHERE name ~ '^pull:.*' AND name !~ 'documents$'")
+    assert len(cursors) == len(ENTITIES) + 1
+    assert min(datetime.fromisoformat(value) for (value,) in cursors) >= world.session.clock()
 
 
 @pytest.mark.newest

@@ -13,7 +13,7 @@ from unierp_assets.assets.steps import Step, in_plain_words, step
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, System
 from unierp_assets.resources import EngineResource
-from unierp_assets.sync.pipeline import Pipeline, new_run_id, pull_entity
+from unierp_assets.sync.pipeline import Pipeline, new_run_id, read_written
 from unierp_assets.sync.plan import CHANGES
 from unierp_assets.sync.pull import pull_bindings
 from unierp_assets.sync.reports import reconciliation, reconciliation_differences
@@ -23,6 +23,7 @@ from unierp_assets.warehouse.tables import (
 from unierp_assets.warehouse.tables import (
     LEDGER,
     ORDER_RECONCILIATION,
+    PENDING,
     PLAN_CHANGES,
     RECONCILIATION_SUMMARY,
     STOCK_RECONCILIATION,
@@ -67,15 +68,18 @@ def read_back(context: dg.AssetExecutionContext, engine: EngineResource) -> Iter
         with work.warehouse.transaction() as tx:
             seen = int(tx.cursor(_CURSOR) or 0)
             # What was written to the shop is no news of UniERP.
-            written = sa.select(sa.func.coalesce(sa.func.max(LEDGER.c.id), 0)).where(LEDGER.c.system == System.UNIERP)
-            newest = tx.read(written).item()
+            written = tx.read(
+                sa.select(LEDGER.c.entity, sa.func.max(LEDGER.c.id))
+                .where(LEDGER.c.system == System.UNIERP, LEDGER.c.id > seen)
+                .group_by(LEDGER.c.entity)
+            )
+            # What is held or refused may have been written in part.
+            waiting = tx.read(sa.select(PENDING.c.entity).distinct())["entity"]
         changed = dict.fromkeys(ENTITIES, 0)
-        if newest > seen:
-            pull_bindings(work.engine)
-            # Also what this run did not ask for: an order touches its customer.
-            changed |= {entity.name: pull_entity(work.engine, entity) for entity in ENTITIES.values()}
+        if not written.is_empty():
+            changed |= read_written(work.engine, {*written["entity"], *waiting})
             with work.warehouse.transaction() as tx:
-                tx.set_cursor(_CURSOR, str(newest))
+                tx.set_cursor(_CURSOR, str(written["max"].max()))
         metadata = {"dagster/row_count": sum(changed.values()), **changed}
         judged = all_judged(work.warehouse)
     yield dg.MaterializeResult(metadata=metadata, check_results=[judged])

@@ -43,5 +43,5 @@ STOCK_LEVELS = Entity(
         ),
     ),
     stage=stage,
-    touches=("variants",),
+    touches=("variants", "locations"),
 )

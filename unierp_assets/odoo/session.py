@@ -10,6 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,7 +35,7 @@ from unierp_assets.odoo.errors import (
 from unierp_assets.odoo.features import ATTRIBUTES, Features, FieldsOf
 from unierp_assets.odoo.outcomes import Attempt
 from unierp_assets.odoo.transport import Transport
-from unierp_assets.odoo.values import encode
+from unierp_assets.odoo.values import BEGINNING, encode, instant
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -145,6 +146,7 @@ class OdooSession:
         self._uid: int | None = None
         self._version: str | None = None
         self._company: dict[str, Any] | None = None
+        self._clock: datetime | None = None
         self._lock = threading.RLock()
         self._pool: queue.LifoQueue[Transport | None] = queue.LifoQueue()
         for _ in range(connections):
@@ -269,6 +271,18 @@ class OdooSession:
                 "country_code": country[0]["code"] if country else None,
             }
         return self._company
+
+    def clock(self) -> datetime:
+        """An instant of the database's own clock that has passed: when the session's user logged in last, in whole
+        seconds. Whatever begins from now on is stamped at or after it.
+
+        Nothing else tells the clock by which ``write_date`` is stamped without writing. Where the server keeps no
+        record of logins it is the beginning of time. Read once.
+        """
+        if self._clock is None:
+            user = self.call("res.users", "read", [self.login_now()], ["login_date"])[0]
+            self._clock = instant(user["login_date"]) or BEGINNING
+        return self._clock
 
     # Many at once
 

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""An instant before everything: where a cursor stands when everything is to be read."""
+
 
 def _utc_text(value: datetime) -> str:
     if value.tzinfo is None:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
 from unierp_assets.storefront.source import pages
+from unierp_assets.sync.ahead import ahead
 from unierp_assets.sync.codec import parse_instant
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.state import note_read
@@ -27,7 +28,7 @@ def extract(context: SyncContext, table: str) -> int:
     since = cursor - context.overlap if cursor else None
     changed = 0
     now = datetime.now(UTC)
-    for page in pages(context.storefront, table, since, context.slice_rows):
+    for page in ahead(pages(context.storefront, table, since, context.slice_rows)):
         rows = page.with_columns(
             _deleted=pl.lit(False),
             _run_id=pl.lit(context.run_id),

@@ -21,11 +21,12 @@ from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.quality import GATE_ORDER, GateReport, due_gates, preload, run_gate
 from unierp_assets.storefront.contract import contract_tables
+from unierp_assets.sync.ahead import ahead
 from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.documents import DOCUMENT_BATCH
 from unierp_assets.sync.extract import extract
-from unierp_assets.sync.plan import CHANGES, Position, candidates, plan, slices
+from unierp_assets.sync.plan import CHANGES, Plan, Position, candidates, plan, slices
 from unierp_assets.sync.preflight import preflight
 from unierp_assets.sync.pull import pull, pull_bindings, pull_progress, pull_stock
 from unierp_assets.sync.removal import end_removed, endings, remember_ended
@@ -145,6 +146,15 @@ def pull_entity(context: SyncContext, entity: Entity) -> int:
     return changed
 
 
+def read_written(context: SyncContext, written: Iterable[str]) -> dict[str, int]:
+    """Reads the entities that were written, and those that change in UniERP along with them: an order touches its
+    customer. Returns how many landing rows differ from before, by entity."""
+    written = set(written)
+    touched = written.union(*(ENTITIES[name].touches for name in written))
+    pull_bindings(context)
+    return {entity.name: pull_entity(context, entity) for entity in ENTITIES.values() if entity.name in touched}
+
+
 def load_entity(context: SyncContext, entity: Entity) -> Applied:
     """Plans and applies what changed of an entity, slice by slice; what it did as counts.
 
@@ -217,15 +227,25 @@ def _by_reference(context: SyncContext, entity: Entity, target: Entity, keys: li
 
 
 def _load_keys(context: SyncContext, entity: Entity, found: list[str]) -> Applied:
+    context.on_step("plan", entity.name)
     total = Applied()
-    for keys in slices(context, found):
+    steps = _plans(context, entity, found)
+    # A slice of records that refer to others of their kind can be planned only when those are there.
+    alone = any(field.target == entity.name for field in entity.references)
+    for step in steps if alone else ahead(steps):
+        total += apply(context, step)
         context.on_step("plan", entity.name)
+    return total
+
+
+def _plans(context: SyncContext, entity: Entity, found: list[str]) -> Iterator[Plan]:
+    """The plan of each slice of the keys, and the record of it."""
+    for keys in slices(context, found):
         with context.warehouse.transaction() as tx:
             step = plan(tx, entity, keys)
             changes = step.changes(values_of_new=False).with_columns(run_id=pl.lit(context.run_id))
             tx.upsert(PLAN_CHANGES, changes)
-        total += apply(context, step)
-    return total
+        yield step
 
 
 def edit_parts(context: SyncContext, parent: Entity, part: Entity) -> Applied:
@@ -317,7 +337,7 @@ class Pipeline:
             if approved and before is not None:
                 self._insist_on(approved, before)
             if self._load_all():
-                self.read_back()
+                self._read_back()
                 if not approved:
                     self._flow_back()
             self.context.on_step("reconcile", "everything")
@@ -329,12 +349,12 @@ class Pipeline:
 
     def carry_over(self, wait_seconds: float) -> Summary:
         """Like :meth:`sync`, without the reports: for changes that somebody waits for. It waits for a sync that is
-        under way, and reads back also what was not asked for and is touched: an order touches its customer."""
+        under way."""
         with self.context.warehouse.lock(LOCK, wait_seconds=wait_seconds), self.recorded("sync"):
             bury_the_dead(self.context.warehouse, self.context.run_id)
             self.take_in()
             if self._load_all():
-                self.read_back(self._touched())
+                self._read_back()
                 self._flow_back()
             self._count()
         return self.summary
@@ -448,14 +468,6 @@ class Pipeline:
         written = self.context.session.counters.snapshot()["writes"] > before
         return written and any(counts.created or counts.updated for counts in self.summary.entities.values())
 
-    def _touched(self) -> tuple[Entity, ...]:
-        """The entities of the run, and what changes in UniERP along with those that were written."""
-        names = set(self.summary.entities)
-        for name, counts in self.summary.entities.items():
-            if counts.created or counts.updated or counts.failed:
-                names.update(ENTITIES[name].touches)
-        return tuple(entity for entity in ENTITIES.values() if entity.name in names)
-
     def _note(self, entity: Entity, applied: Applied) -> None:
         """Counts what was done, and reads the shop again where it was written."""
         counts = self.summary.entities[entity.name]
@@ -470,11 +482,14 @@ class Pipeline:
         if applied.wrote_storefront:
             refresh_storefront(self.context, entity)
 
-    def read_back(self, entities: tuple[Entity, ...] | None = None) -> None:
-        """Reads what was written, of these entities or of all of the run."""
-        pull_bindings(self.context)
-        for entity in entities or self.entities:
-            pull_entity(self.context, entity)
+    def _read_back(self) -> None:
+        """Reads what was written, also where a record was written in part and then held or refused."""
+        busy = [
+            name
+            for name, counts in self.summary.entities.items()
+            if counts.created or counts.updated or counts.held or counts.failed
+        ]
+        read_written(self.context, busy)
 
     def _flow_back(self) -> None:
         """Lets what UniERP computed from what was written (stock, the progress of orders) flow back to the shop."""

@@ -23,10 +23,10 @@ from unierp_assets.odoo import (
     tidy_stock,
     values,
 )
+from unierp_assets.sync.ahead import ahead
 from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.removal import note_removed
-from unierp_assets.sync.rewind import BEGINNING
 from unierp_assets.sync.state import binding_rows, bound_keys
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING
@@ -140,31 +140,28 @@ def pull(context: SyncContext, entity: Entity) -> int:
     cursor_name = f"pull:{entity.name}"
     with context.warehouse.transaction() as tx:
         cursor = parse_instant(tx.cursor(cursor_name))
-    newest = cursor or _newest_write(context, entity.model)
+    # What is not ours yet is read when it becomes ours, whenever it was written.
+    newest = cursor or context.session.clock()
     changed = 0
     fields = [*dict.fromkeys(_fields(context, entity))]
     records: list[dict[str, Any]] = []
 
-    def land() -> int:
-        nonlocal records
-        count = _land(context, entity, records) if records else 0
-        records = []
-        return count
-
     if cursor:
         for record in _changed(context, entity, fields, cursor - context.overlap):
             records.append(record)
-            newest = max(newest or cursor, values.instant(record["write_date"]) or cursor)
+            # With the clock the cursor leaves behind what was read, or all of it would be read again for ever: nothing
+            # newer may be written for a long time.
+            newest = max(newest, values.instant(record["write_date"]) or cursor, context.session.clock())
             if len(records) >= context.slice_rows:
-                changed += land()
-        changed += land()
+                changed += _land(context, entity, records)
+                records = []
+        changed += _land(context, entity, records)
     with context.warehouse.transaction() as tx:
         fresh = _unread(tx, entity)
-    for start in range(0, len(fresh), context.slice_rows):
-        ids = fresh[start : start + context.slice_rows]
-        records = list(read(context.session, entity.model, ids, [*fields, "write_date"]).values())
-        changed += land()
-    if newest and newest != cursor:
+    parts = (fresh[start : start + context.slice_rows] for start in range(0, len(fresh), context.slice_rows))
+    for found in ahead(read(context.session, entity.model, ids, [*fields, "write_date"]) for ids in parts):
+        changed += _land(context, entity, found.values())
+    if newest != cursor:
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, newest.isoformat())
     return changed
@@ -193,13 +190,6 @@ def _fields(context: SyncContext, entity: Entity) -> list[str]:
     return [codec.name(field) for field in entity.read_back if field.odoo]
 
 
-def _newest_write(context: SyncContext, model: str) -> datetime | None:
-    rows = context.session.call(
-        model, "search_read", [], ["write_date"], order="write_date desc", limit=1, context={"active_test": False}
-    )
-    return values.instant(rows[0]["write_date"]) if rows else None
-
-
 def _unread(tx: Transaction, entity: Entity) -> list[int]:
     landing = LANDING_UNIERP[entity.name]
     statement = (
@@ -216,6 +206,8 @@ def _unread(tx: Transaction, entity: Entity) -> list[int]:
 
 def _land(context: SyncContext, entity: Entity, records: Iterable[dict[str, Any]]) -> int:
     rows = list(records)
+    if not rows:
+        return 0
     codec = Codec(entity, context.session, context.lookups)
     with context.warehouse.transaction() as tx:
         keys = bound_keys(tx, entity.name, [row["id"] for row in rows])
@@ -244,7 +236,7 @@ def pull_progress(context: SyncContext, entity: Entity) -> int:
     with context.warehouse.transaction() as tx:
         cursor = parse_instant(tx.cursor(cursor_name))
     touched = orders_touched_since(context.session, cursor - context.overlap if cursor else None)
-    newest = touched.newest
+    newest = max(touched.newest, context.session.clock()) if touched.newest else None
     with context.warehouse.transaction() as tx:
         keys = bound_keys(tx, entity.name, touched.orders)
     changed = 0
@@ -308,17 +300,15 @@ def pull_stock(context: SyncContext, entity: Entity) -> int:
         )
     if not moved.is_empty():
         tidy_stock(context.session)
-    newest = _newest_write(context, entity.model)
-    written: dict[int, datetime | None] = {}
-    if newest and newest >= (cursor or newest):
-        levels = changed_since(
-            context.session, entity.model, ["product_id"], (cursor or newest) - context.overlap, domain=INTERNAL
-        )
-        # In the order of their instants: the last of a product counts.
-        written = {values.ref(row["product_id"]) or 0: values.instant(row["write_date"]) for row in levels}
+    newest = cursor or context.session.clock()
+    levels = changed_since(context.session, entity.model, ["product_id"], newest - context.overlap, domain=INTERNAL)
+    # In the order of their instants: the last of a product counts.
+    written = {values.ref(row["product_id"]) or 0: values.instant(row["write_date"]) for row in levels}
+    if written:
+        newest = max(newest, context.session.clock(), *filter(None, written.values()))
     known = set(placed["product_id"].to_list())
     # Where everything is read, also what is no longer stocked anywhere, of which nothing is written any more.
-    wanted = sorted(known if cursor == BEGINNING else {*written, *unread} & known)
+    wanted = sorted(known if cursor == values.BEGINNING else {*written, *unread} & known)
     stamps = pl.DataFrame(
         {"product_id": list(written), "write_date": list(written.values())},
         schema={"product_id": pl.Int64, "write_date": pl.Datetime("us", "UTC")},
@@ -348,7 +338,7 @@ def pull_stock(context: SyncContext, entity: Entity) -> int:
         )
         with context.warehouse.transaction() as tx:
             changed += _upsert(context, tx, entity, rows)
-    if newest and newest != cursor:
+    if newest != cursor:
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, newest.isoformat())
     return changed

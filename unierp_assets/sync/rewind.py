@@ -4,15 +4,12 @@ What the next run then reads is compared with what the warehouse has, row by row
 differ are written. Nothing is forgotten that was decided or agreed.
 """
 
-from datetime import UTC, datetime
-
 import sqlalchemy as sa
 
+from unierp_assets.odoo import values
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import CURSORS
 
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-"""Where a cursor over instants stands when everything is to be read."""
 _REWOUND = "rewound"
 
 
@@ -29,7 +26,7 @@ def rewind(warehouse: Warehouse, run_id: str) -> bool:
             names.startswith("extract:", autoescape=True),
             sa.and_(names.startswith("pull:", autoescape=True), ~names.endswith(":documents", autoescape=True)),
         )
-        tx.execute(sa.update(CURSORS).where(instants).values(value=BEGINNING.isoformat()))
+        tx.execute(sa.update(CURSORS).where(instants).values(value=values.BEGINNING.isoformat()))
         tx.execute(sa.update(CURSORS).where(names == "bindings").values(value="0"))
         tx.set_cursor(_REWOUND, run_id)
         return True

@@ -32,7 +32,7 @@ from unierp_assets.sync import ledger
 from unierp_assets.sync.codec import Codec
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.merge import as_text, from_text
-from unierp_assets.sync.pipeline import LOCK, Pipeline, refresh_storefront
+from unierp_assets.sync.pipeline import LOCK, Pipeline, read_written, refresh_storefront
 from unierp_assets.sync.reports import rebuild_reports
 from unierp_assets.sync.reversal import credit, return_goods
 from unierp_assets.sync.state import HELD, UNDONE, any_of, bound_ids
@@ -98,7 +98,7 @@ class Undo:
             entries = _entries(self.context, self.run_id)
             pipeline.take_in()
             report = _undo(self.context, self.run_id, entries)
-            pipeline.read_back()
+            read_written(self.context, ENTITIES)
             rebuild_reports(self.context.warehouse, self.context.run_id)
         return report
 
