@@ -16,6 +16,11 @@ from unierp_assets.sync.merge import TO_UNIERP
 from unierp_assets.sync.state import any_of, bound_ids
 from unierp_assets.warehouse.tables import ACCEPTED, STAGING
 
+WITHOUT_VARIANTS = {"create_product_product": False}
+"""Keeps Odoo from making a first variant with a product. The shop's are created by themselves, many in a statement and
+with their external ids; that one would have to be found and written record by record, for each of which Odoo values the
+stock anew."""
+
 
 class PriceLists(Applier):
     """Price lists, whose currencies have to be active."""
@@ -53,7 +58,15 @@ class Products(Applier):
             for number, line in enumerate(lines or [(None, None)]):
                 cells.append([*(head if number == 0 else [None] * len(head)), *line])
                 keys.append(key)
-        outcomes = load(self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch)
+        outcomes = load(
+            self.session,
+            self.entity.model,
+            columns,
+            cells,
+            keys=keys,
+            batch=self.context.batch,
+            context=WITHOUT_VARIANTS,
+        )
         return [Result.of(outcome.key, outcome) for outcome in outcomes]
 
     def _attributes(self, rows: pl.DataFrame) -> dict[str, int]:
