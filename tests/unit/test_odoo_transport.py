@@ -182,6 +182,15 @@ def test_the_password_does_not_get_into_the_log(odoo: FakeOdoo, caplog: pytest.L
         ("odoo.exceptions.UserError", "could not serialize access due to ...", OdooConcurrencyError, ""),
         ("psycopg2.errors.NotNullViolation", 'null value in column "name"', OdooValidationError, "field name"),
         ("psycopg2.OperationalError", 'database "x" does not exist', OdooLoginFailed, "UNIERP_ODOO_DB"),
+        (
+            "psycopg2.errors.AdminShutdown",
+            "terminating connection due to ...\nSSL ...",
+            OdooAnswerLost,
+            "lost its data",
+        ),
+        ("psycopg2.InterfaceError", "connection already closed", OdooAnswerLost, "look whether the write was done"),
+        ("psycopg2.OperationalError", "FATAL:  the database system is in recovery mode", OdooAnswerLost, "recovery"),
+        ("odoo.sql_db.PoolError", "The Connection Pool Is Full", OdooAnswerLost, "Pool"),
         ("builtins.ZeroDivisionError", "division by zero", OdooError, "server's log"),
     ],
 )

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from unierp_assets.sync.state import binding_rows
 from unierp_assets.warehouse import (
     Transaction,
     Warehouse,
@@ -431,6 +432,14 @@ class TestErrors:
             tx.set_cursor("a", "2")
         with warehouse.transaction() as tx:
             assert tx.cursor("a") is None
+
+    def test_a_connection_that_breaks_under_many_rows_is_said_too(self, warehouse: Warehouse) -> None:
+        rows = binding_rows("orders", "sale.order", {"1": 1, "2": 2}, "run")
+        with pytest.raises(WarehouseUnavailable, match="run again"), warehouse.transaction() as tx:
+            own = tx.read(sa.select(sa.func.pg_backend_pid(type_=sa.Integer))).item()
+            with warehouse.transaction() as other:
+                other.execute(sa.select(sa.func.pg_terminate_backend(own)))
+            tx.insert(BINDINGS, rows)
 
     def test_a_mistake_of_the_program_stays_what_it_is(self, warehouse: Warehouse) -> None:
         with warehouse.transaction() as tx, pytest.raises(sa.exc.StatementError, match="bind parameter"):

@@ -11,6 +11,7 @@ from typing import Any
 from unierp_assets.odoo.catalogue import module_of
 from unierp_assets.odoo.errors import (
     OdooAccessDenied,
+    OdooAnswerLost,
     OdooConcurrencyError,
     OdooError,
     OdooLoginFailed,
@@ -33,6 +34,17 @@ CONFLICTS = re.compile(
     re.IGNORECASE,
 )
 CONFLICT_NAMES = ("SerializationFailure", "DeadlockDetected", "LockNotAvailable", "InFailedSqlTransaction")
+
+# The server has lost its database, or has none at the moment: says nothing of the record, and nobody knows what became
+# of the transaction.
+LOST = re.compile(
+    r"terminating connection|server closed the connection|connection (?:already|is|has been|was) closed"
+    r"|cursor already closed|could not connect to server|connection to server .* failed|connection not open"
+    r"|database system is (?:starting up|shutting down|in recovery mode|not yet accepting)|too many clients"
+    r"|connection pool is full|SSL SYSCALL error|no connection to the server",
+    re.IGNORECASE,
+)
+LOST_NAMES = ("AdminShutdown", "CrashShutdown", "CannotConnectNow", "InterfaceError", "PoolError", "TooManyConnections")
 
 _FIELD = (
     re.compile(r"Invalid field ['\"]?(?P<field>\w+)['\"]? on (?:model )?['\"]?(?P<model>[\w.]+)"),
@@ -79,6 +91,8 @@ def fault(error: Mapping[str, Any], *, server: str, model: str | None = None) ->
 
     if short in CONFLICT_NAMES or is_conflict(message):
         return OdooConcurrencyError(message, server=server, model=model)
+    if short in LOST_NAMES or LOST.search(message):
+        return _lost(message, server, model)
     if short == "AccessDenied":
         return OdooLoginFailed("UniERP refuses the login", server=server)
     if "OperationalError" in short and "does not exist" in message:
@@ -109,11 +123,18 @@ def fault(error: Mapping[str, Any], *, server: str, model: str | None = None) ->
     return OdooError(message, **where)
 
 
+def _lost(message: str, server: str, model: str | None) -> OdooAnswerLost:
+    said = message.splitlines()[0]
+    return OdooAnswerLost(f"UniERP lost its database in the middle of a call ({said})", server=server, model=model)
+
+
 def load_fault(message: Mapping[str, Any], *, server: str, model: str) -> OdooError:
     """The typed error of one entry of ``load``'s ``messages``."""
     text = str(message.get("message") or "unknown error")
     if is_conflict(text):
         return OdooConcurrencyError(text, server=server, model=model)
+    if LOST.search(text):
+        return _lost(text, server, model)
     found_model, found_field = _find_field(text)
     field = message.get("field") or found_field
     remedy = str(message["moreinfo"]) if isinstance(message.get("moreinfo"), str) else None

@@ -8,7 +8,7 @@ import os
 import socket
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from itertools import count
 from typing import Any, Final
@@ -235,10 +235,15 @@ class Warehouse:
         with connection:
             with translated(self.where):
                 transaction = connection.begin()
-            with transaction:
+            try:
                 yield Transaction(connection, self.where)
                 with translated(self.where):
                     transaction.commit()
+            except BaseException:
+                # Where the connection is lost the server undoes it, and what was raised says more than this failure.
+                with suppress(sa.exc.DBAPIError):
+                    transaction.rollback()
+                raise
 
     def read(self, statement: Rows, **params: Any) -> pl.DataFrame:
         """The rows of a table or statement, in a transaction of its own."""
