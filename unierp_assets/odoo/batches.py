@@ -34,8 +34,9 @@ _HOPELESS = (OdooUnavailable, OdooLoginFailed, OdooMissingModule, OdooUnsupporte
 # A batch that takes this part of the patience for a call is too large for the server: by default, 20 of 120 seconds.
 _TOO_LONG = 1 / 6
 # So many pieces a batch is divided into whose answer was lost: it may have been too large for a time limit of the
-# server's, or of a proxy before it.
+# server's, or of a proxy before it. A small one was not, and is done again as it is.
 _PIECES = 8
+_SMALL = 64
 
 
 class _Size:
@@ -134,7 +135,7 @@ def settle_groups(
 
         def again(error: BaseException) -> bool:
             if isinstance(error, OdooAnswerLost):
-                return replayable and not (whole and len(part) > 1)
+                return replayable and not (whole and len(part) >= _SMALL)
             return isinstance(error, OdooConcurrencyError)
 
         if down:
@@ -153,7 +154,7 @@ def settle_groups(
                 return work(others) + [outcome for item in named for outcome in work([item])]
             return divide(part, blamed.error)
         except _HOPELESS as error:
-            if isinstance(error, OdooAnswerLost) and replayable and whole and len(part) > 1:
+            if isinstance(error, OdooAnswerLost) and replayable and whole and len(part) >= _SMALL:
                 size.lost(len(part))
                 return in_pieces(part, whole=False)
             if isinstance(error, OdooLoginFailed | OdooUnavailable) and not isinstance(error, OdooAnswerLost):
