@@ -412,6 +412,47 @@ def test_a_batch_whose_answer_was_lost_is_done_again_in_pieces(odoo: FakeOdoo) -
     assert [outcome.id for outcome in outcomes] == list(range(64))
 
 
+def test_families_stay_together_until_there_is_only_one(odoo: FakeOdoo) -> None:
+    tries: list[list[str]] = []
+
+    def act(part: list[str]) -> list[Outcome[str]]:
+        tries.append(part)
+        if "b2" in part:
+            raise OdooValidationError("not b2")
+        return [Outcome(each, 1) for each in part]
+
+    with odoo.session() as session:
+        outcomes = settle(
+            session,
+            ["a1", "a2", "b1", "b2", "c1"],
+            act,
+            key=lambda each: each,
+            batch=9,
+            connections=1,
+            family=lambda each: each[0],
+        )
+    assert tries == [
+        ["a1", "a2", "b1", "b2", "c1"],
+        ["a1", "a2"],
+        ["b1", "b2", "c1"],
+        ["b1", "b2"],
+        ["b1"],
+        ["b2"],
+        ["c1"],
+    ]
+    assert [outcome.key for outcome in failed(outcomes)] == ["b2"]
+
+
+def test_rows_of_one_family_are_loaded_in_one_call(odoo: FakeOdoo) -> None:
+    odoo.on["res.partner", "load"] = lambda _, rows: {"ids": [*range(len(rows))], "messages": []}
+    rows = [[f"shop.a{number}", "x"] for number in range(6)]
+    families = {f"shop.a{number}": number % 2 for number in range(6)}
+    with odoo.session(connections=1) as session:
+        load(session, "res.partner", ["id", "name"], rows, batch=4, families=families)
+    sent = [[row[0] for row in call[1]] for call in odoo.of("res.partner", "load")]
+    assert sent == [["shop.a0", "shop.a2", "shop.a4"], ["shop.a1", "shop.a3", "shop.a5"]]
+
+
 @given(st.integers(0, 5000), st.integers(1, 700), st.integers(1, 8))
 def test_even_batches_are_no_larger_than_asked(count: int, batch: int, lanes: int) -> None:
     assert 1 <= even_batch(count, batch, lanes) <= batch

@@ -77,6 +77,7 @@ def settle(
     connections: int | None = None,
     replayable: bool = True,
     written: Container[K] = (),
+    family: Callable[[T], object] | None = None,
 ) -> list[Outcome[K]]:
     """Runs ``act`` on batches over the session's connections; one outcome per item, in order.
 
@@ -85,11 +86,27 @@ def settle(
     pieces. When the server is down, or refuses the login, what was not begun fails at once with the same error.
     ``replayable=False``: a lost answer is not followed by another ``act``; the items fail with it.
     ``written``: keys that ``act`` has begun to write, kept by the caller; when ``act`` runs again and finds the work
-    done, their outcomes still say ``changed``.
+    done, their outcomes still say ``changed``. ``family``: items of one stay in one batch, however it is divided, as
+    long as there is another family in it.
     """
     lanes = min(connections or session.connections, session.connections)
-    groups = chunks(items, even_batch(len(items), batch, lanes))
-    return settle_groups(session, groups, act, key=key, connections=connections, replayable=replayable, written=written)
+    groups = _parts(items, even_batch(len(items), batch, lanes), family)
+    return settle_groups(
+        session,
+        groups,
+        act,
+        key=key,
+        connections=connections,
+        replayable=replayable,
+        written=written,
+        family=family,
+    )
+
+
+def _parts(items: Sequence[T], size: int, family: Callable[[T], object] | None) -> list[list[T]]:
+    """Batches of at most ``size``, or of about that where families stay together."""
+    parts = together(items, family, size) if family else []
+    return parts if len(parts) > 1 else chunks(items, size)
 
 
 def together(items: Sequence[T], key: Callable[[T], object], size: int) -> list[list[T]]:
@@ -125,6 +142,7 @@ def settle_groups(
     connections: int | None = None,
     replayable: bool = True,
     written: Container[K] = (),
+    family: Callable[[T], object] | None = None,
 ) -> list[Outcome[K]]:
     """:func:`settle` with batches made by the caller, who knows what must stay together."""
     down: list[OdooError] = []
@@ -164,14 +182,14 @@ def settle_groups(
             return divide(part, error)
 
     def in_pieces(part: list[T], *, whole: bool) -> list[Outcome[K]]:
-        pieces = chunks(part, size.most)
+        pieces = _parts(part, size.most, family)
         return [outcome for piece in pieces for outcome in work(piece, whole=whole)]
 
     def divide(part: list[T], error: OdooError) -> list[Outcome[K]]:
         if len(part) == 1:
             return [Outcome(key(part[0]), error=error.at(record=str(key(part[0]))), changed=False)]
-        half = len(part) // 2
-        return work(part[:half]) + work(part[half:])
+        halves = _parts(part, -(-len(part) // 2), family)
+        return [outcome for half in halves for outcome in work(half)]
 
     attempts = session.map(work, groups, connections=connections)
     found = {

@@ -39,6 +39,7 @@ def load(
     batch: int = 500,
     connections: int | None = None,
     context: Mapping[str, Any] | None = None,
+    families: Mapping[K, Hashable] | None = None,
 ) -> list[Outcome[K]]:
     """Creates or updates records by external id (column ``id``: ``module.name``) or database id (column ``.id``).
 
@@ -51,6 +52,7 @@ def load(
     again; a record whose lines have no external ids of their own (``order_line/id``) is left alone if it exists
     (``changed=False``), because its lines could only be added a second time. ``batch`` counts records. Batches run in
     parallel: a row that refers to another row of the same call by external id needs that one in an earlier call.
+    ``families`` says by key which records go in one batch: those that change one further record between them.
     Raises ValueError for rows of the wrong length, malformed external ids or a key in two places.
     """
     records = _records(session, model, columns, rows, keys)
@@ -81,6 +83,7 @@ def load(
         connections=connections,
         replayable=replayable,
         written=written,
+        family=(lambda record: families[record.key]) if families else None,
     )
 
 

@@ -60,6 +60,9 @@ class Result:
 class Applier:
     """Creates through ``load`` with external ids, updates changed fields only, archives or deletes what is gone."""
 
+    family: str | None = None
+    """The field whose records are created in one call where they have the same value in it."""
+
     def __init__(self, context: SyncContext, plan: Plan) -> None:
         self.context = context
         self.plan = plan
@@ -121,7 +124,16 @@ class Applier:
                 continue
             cells.append([self.external_id(row[KEY]), *values, *tail])
             keys.append(row[KEY])
-        outcomes = load(self.session, self.entity.model, columns, cells, keys=keys, batch=self.context.batch)
+        families = dict(rows.select(KEY, self.family).iter_rows()) if self.family else None
+        outcomes = load(
+            self.session,
+            self.entity.model,
+            columns,
+            cells,
+            keys=keys,
+            batch=self.context.batch,
+            families=families,
+        )
         return results + [Result.of(outcome.key, outcome) for outcome in outcomes]
 
     def update(self) -> list[Result]:

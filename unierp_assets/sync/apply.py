@@ -15,6 +15,7 @@ from unierp_assets.sync.applier import DONE, Applier, Result
 from unierp_assets.sync.catalogue import PriceLists, Prices, Products, Variants
 from unierp_assets.sync.conflicts import note as note_conflicts
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.customers import Addresses
 from unierp_assets.sync.documents import Invoices, OrderLines, Orders, Payments, Shipments
 from unierp_assets.sync.inventory import Locations, StockLevels
 from unierp_assets.sync.merge import TO_STOREFRONT
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 APPLIERS: dict[str, type[Applier]] = {
     "price_lists": PriceLists,
+    "addresses": Addresses,
     "products": Products,
     "variants": Variants,
     "prices": Prices,
