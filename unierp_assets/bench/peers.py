@@ -6,6 +6,7 @@ environment of its own in the user's cache; nothing of it enters ours. Versions:
 
 import csv
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -122,7 +123,9 @@ def load(peer: Peer, programs: Path, place: Place, model: str, file: Path, *opti
     conf.write_text("[Connection]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
     command = [*peer.command(programs, conf, file, model), *options]
     begun = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=file.parent)
+    # What they say of the time is not to be broken at the end of a line.
+    wide = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=file.parent, env=wide)
     whole = time.perf_counter() - begun
     told = peer.told.search(done.stdout)
     refused = sum(path.read_text(encoding="utf-8").count("\n") - 1 for path in _refusals(file))
