@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -144,34 +145,32 @@ def pull(context: SyncContext, entity: Entity) -> int:
     newest = cursor or context.session.clock()
     changed = 0
     fields = [*dict.fromkeys(_fields(context, entity))]
-    records: list[dict[str, Any]] = []
-
     if cursor:
-        for record in _changed(context, entity, fields, cursor - context.overlap):
-            records.append(record)
+        for records in ahead(_changed(context, entity, fields, cursor - context.overlap)):
+            changed += _land(context, entity, records)
+            stamps = (values.instant(record["write_date"]) or cursor for record in records)
             # With the clock the cursor leaves behind what was read, or all of it would be read again for ever: nothing
             # newer may be written for a long time.
-            newest = max(newest, values.instant(record["write_date"]) or cursor, context.session.clock())
-            if len(records) >= context.slice_rows:
-                changed += _land(context, entity, records)
-                records = []
-        changed += _land(context, entity, records)
+            newest = max(newest, context.session.clock(), *stamps)
     with context.warehouse.transaction() as tx:
         fresh = _unread(tx, entity)
-    parts = (fresh[start : start + context.slice_rows] for start in range(0, len(fresh), context.slice_rows))
-    for found in ahead(read(context.session, entity.model, ids, [*fields, "write_date"]) for ids in parts):
-        changed += _land(context, entity, found.values())
+    for records in ahead(_whole(context, entity, fresh, fields)):
+        changed += _land(context, entity, records)
     if newest != cursor:
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, newest.isoformat())
     return changed
 
 
-def _changed(context: SyncContext, entity: Entity, fields: list[str], since: datetime) -> Iterator[dict[str, Any]]:
-    """Records of the entity's model written since. Where other entities live in that model too, only the entity's own
-    are read whole, so that nothing is read twice; the others come with id and ``write_date`` alone."""
+def _changed(
+    context: SyncContext, entity: Entity, fields: list[str], since: datetime
+) -> Iterator[list[dict[str, Any]]]:
+    """Records of the entity's model written since, in slices. Where other entities live in that model too, only the
+    entity's own are read whole, so that nothing is read twice; the others come with id and ``write_date`` alone."""
     if sum(each.model == entity.model for each in ENTITIES.values()) == 1:
-        yield from changed_since(context.session, entity.model, fields, since)
+        found = changed_since(context.session, entity.model, fields, since)
+        while records := [*islice(found, context.slice_rows)]:
+            yield records
         return
     # One look at the model serves all its entities until the next pass over UniERP.
     seen, stamps = context.stamps.get(entity.model, (None, {}))
@@ -181,8 +180,16 @@ def _changed(context: SyncContext, entity: Entity, fields: list[str], since: dat
         context.stamps[entity.model] = (since, stamps)
     with context.warehouse.transaction() as tx:
         own = bound_keys(tx, entity.name, stamps)
-    yield from (row for id_, row in stamps.items() if id_ not in own)
-    yield from read(context.session, entity.model, own, [*fields, "write_date"]).values()
+    if others := [row for id_, row in stamps.items() if id_ not in own]:
+        yield others
+    yield from _whole(context, entity, list(own), fields)
+
+
+def _whole(context: SyncContext, entity: Entity, ids: list[int], fields: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """The records of these ids, in slices; those that are gone meanwhile are left out."""
+    for start in range(0, len(ids), context.slice_rows):
+        part = ids[start : start + context.slice_rows]
+        yield [*read(context.session, entity.model, part, [*fields, "write_date"]).values()]
 
 
 def _fields(context: SyncContext, entity: Entity) -> list[str]:
@@ -204,10 +211,7 @@ def _unread(tx: Transaction, entity: Entity) -> list[int]:
     return tx.read(statement)["odoo_id"].to_list()
 
 
-def _land(context: SyncContext, entity: Entity, records: Iterable[dict[str, Any]]) -> int:
-    rows = list(records)
-    if not rows:
-        return 0
+def _land(context: SyncContext, entity: Entity, rows: list[dict[str, Any]]) -> int:
     codec = Codec(entity, context.session, context.lookups)
     with context.warehouse.transaction() as tx:
         keys = bound_keys(tx, entity.name, [row["id"] for row in rows])
