@@ -65,7 +65,7 @@ def draw(report: Report, picture: Path) -> None:
         for measure in scenario.measures
         if measure.ratio and measure.name == "whole process"
     ]
-    canvas = Figure(figsize=(10, 1 + 0.52 * len(compared)), layout="constrained")
+    canvas = Figure(figsize=(10, 1 + 0.36 * len(compared)), layout="constrained")
     axes = canvas.subplots()
     for place, (_, measure, ratio) in enumerate(compared):
         colour = {True: _REACHED, False: _MISSED, None: _SHOWN}[measure.met]
@@ -74,8 +74,9 @@ def draw(report: Report, picture: Path) -> None:
         if measure.at_least is not None:
             axes.plot([measure.at_least] * 2, [place - 0.4, place + 0.4], color="black")
     axes.set_yticks(range(len(compared)), [label for label, *_ in compared], fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(len(compared) - 0.4, -0.6)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1, color="black", linewidth=0.5)
     axes.set_xlabel("times as fast as the other side, whole processes (logarithmic)")
     axes.spines[["top", "right"]].set_visible(False)
