@@ -1,7 +1,7 @@
 """How one entity's plan is carried out in UniERP, as most entities need it.
 
-Entities that need more have an applier of their own in :mod:`catalogue`, :mod:`inventory` or :mod:`documents`; which
-one serves whom is said in :mod:`apply`.
+Entities that need more have an applier of their own in :mod:`catalogue`, :mod:`customers`, :mod:`inventory` or
+:mod:`documents`; which one serves whom is said in :mod:`apply`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -114,7 +114,7 @@ def list_prices(context: SyncContext, products: list[str]) -> dict[str, Decimal]
 
 
 class Variants(Applier):
-    """Variants: found among those Odoo made with their product, or created for their configuration."""
+    """Variants: created for their configuration, or found where their product has them already."""
 
     def create(self) -> list[Result]:
         rows = self.plan.creates
