@@ -183,6 +183,12 @@ def test_the_password_does_not_get_into_the_log(odoo: FakeOdoo, caplog: pytest.L
         ("psycopg2.errors.NotNullViolation", 'null value in column "name"', OdooValidationError, "field name"),
         ("psycopg2.OperationalError", 'database "x" does not exist', OdooLoginFailed, "UNIERP_ODOO_DB"),
         (
+            "psycopg2.OperationalError",
+            'connection to server at "::1", port 5432 failed: FATAL:  database "x" does not exist\n',
+            OdooLoginFailed,
+            "UNIERP_ODOO_DB",
+        ),
+        (
             "psycopg2.errors.AdminShutdown",
             "terminating connection due to ...\nSSL ...",
             OdooAnswerLost,

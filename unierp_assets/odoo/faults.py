@@ -44,6 +44,8 @@ LOST = re.compile(
     r"|connection pool is full|SSL SYSCALL error|no connection to the server",
     re.IGNORECASE,
 )
+# A failed connection as well, but of a database that never was there.
+NO_DATABASE = re.compile(r"database \"[^\"]*\" does not exist")
 LOST_NAMES = ("AdminShutdown", "CrashShutdown", "CannotConnectNow", "InterfaceError", "PoolError", "TooManyConnections")
 
 _FIELD = (
@@ -91,12 +93,12 @@ def fault(error: Mapping[str, Any], *, server: str, model: str | None = None) ->
 
     if short in CONFLICT_NAMES or is_conflict(message):
         return OdooConcurrencyError(message, server=server, model=model)
+    if "OperationalError" in short and NO_DATABASE.search(message):
+        return OdooLoginFailed("UniERP has no such database", server=server, remedy="check UNIERP_ODOO_DB")
     if short in LOST_NAMES or LOST.search(message):
         return _lost(message, server, model)
     if short == "AccessDenied":
         return OdooLoginFailed("UniERP refuses the login", server=server)
-    if "OperationalError" in short and "does not exist" in message:
-        return OdooLoginFailed("UniERP has no such database", server=server, remedy="check UNIERP_ODOO_DB")
     absent = _MODEL_ABSENT.search(message)
     if absent or (short == "KeyError" and model is not None and model in message):
         return missing_module((absent and (absent["model"] or absent["key"])) or model or "", server=server)
