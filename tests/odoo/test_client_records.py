@@ -82,6 +82,52 @@ def test_a_wrong_password_and_a_wrong_database_are_failed_logins(database: "Odoo
         OdooSession(database.url, "no_such_database", database.login, "wrong").call("res.partner", "search", [])
 
 
+class Memory:
+    """Remembers who the user is, as the warehouse does."""
+
+    def __init__(self, user_id: int | None) -> None:
+        self.user_id = user_id
+
+    def recall(self) -> int | None:
+        return self.user_id
+
+    def note(self, user_id: int) -> None:
+        self.user_id = user_id
+
+
+def test_a_user_who_is_remembered_does_not_log_in_until_the_clock_is_asked(
+    session: OdooSession, database: "OdooDatabase"
+) -> None:
+    def logins() -> int:
+        return int(session.call("res.users.log", "search_count", [("create_uid", "=", session.login_now())]))
+
+    memory, before = Memory(session.login_now()), logins()
+    with OdooSession(database.url, database.db, database.login, database.password, users=memory) as other:
+        assert other.call("res.partner", "search_count", []) > 0
+        assert other.company() == session.company()
+        assert logins() == before
+        assert other.clock() >= session.clock()
+    assert logins() == before + 1
+
+
+@pytest.mark.parametrize("remembered", [None, 99_999_999])
+def test_who_is_not_remembered_or_no_longer_there_logs_in_and_is_remembered(
+    session: OdooSession, database: "OdooDatabase", remembered: int | None
+) -> None:
+    memory = Memory(remembered)
+    with OdooSession(database.url, database.db, database.login, database.password, users=memory) as other:
+        assert other.call("res.partner", "search_count", []) > 0
+    assert memory.user_id == session.login_now()
+
+
+def test_a_wrong_password_of_a_remembered_user_is_a_failed_login(
+    session: OdooSession, database: "OdooDatabase"
+) -> None:
+    memory = Memory(session.login_now())
+    with pytest.raises(OdooLoginFailed, match="UNIERP_ODOO_PASSWORD"):
+        OdooSession(database.url, database.db, database.login, "wrong", users=memory).call("res.partner", "search", [])
+
+
 @pytest.mark.parametrize(
     ("model", "method", "args", "kind"),
     [

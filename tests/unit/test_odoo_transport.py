@@ -174,6 +174,18 @@ def test_the_password_does_not_get_into_the_log(odoo: FakeOdoo, caplog: pytest.L
             "",
         ),
         ("odoo.exceptions.MissingError", "Record does not exist", OdooMissingRecord, "made anew"),
+        (
+            "odoo.exceptions.MissingError",
+            "Record does not exist or has been deleted.\n(Record: res.users(99,), User: 99)",
+            OdooLoginFailed,
+            "refuses the login",
+        ),
+        (
+            "odoo.exceptions.MissingError",
+            "Record does not exist or has been deleted.\n(Record: res.users(99,), User: 2)",
+            OdooMissingRecord,
+            "made anew",
+        ),
         ("odoo.exceptions.UserError", "Object x.y doesn't exist", OdooMissingModule, "model x.y"),
         ("builtins.KeyError", "'res.partner'", OdooMissingModule, "res.partner"),
         ("builtins.AttributeError", "no attribute 'foo'", OdooUnsupported, "foo"),

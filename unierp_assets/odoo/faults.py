@@ -46,6 +46,8 @@ LOST = re.compile(
 )
 # A failed connection as well, but of a database that never was there.
 NO_DATABASE = re.compile(r"database \"[^\"]*\" does not exist")
+# The record that is missing is the one who calls.
+NO_USER = re.compile(r"res\.users\((?P<id>\d+),?\), [^:(]+: (?P=id)\)")
 LOST_NAMES = ("AdminShutdown", "CrashShutdown", "CannotConnectNow", "InterfaceError", "PoolError", "TooManyConnections")
 
 _FIELD = (
@@ -97,7 +99,7 @@ def fault(error: Mapping[str, Any], *, server: str, model: str | None = None) ->
         return OdooLoginFailed("UniERP has no such database", server=server, remedy="check UNIERP_ODOO_DB")
     if short in LOST_NAMES or LOST.search(message):
         return _lost(message, server, model)
-    if short == "AccessDenied":
+    if short == "AccessDenied" or (short == "MissingError" and NO_USER.search(message)):
         return OdooLoginFailed("UniERP refuses the login", server=server)
     absent = _MODEL_ABSENT.search(message)
     if absent or (short == "KeyError" and model is not None and model in message):

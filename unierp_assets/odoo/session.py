@@ -11,10 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from pyrate_limiter import Limiter, Rate, SingleBucketFactory, StateBucket, TokenBucket
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -36,6 +35,9 @@ from unierp_assets.odoo.features import ATTRIBUTES, Features, FieldsOf
 from unierp_assets.odoo.outcomes import Attempt
 from unierp_assets.odoo.transport import Transport
 from unierp_assets.odoo.values import BEGINNING, encode, instant
+
+if TYPE_CHECKING:
+    from pyrate_limiter import Limiter
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -100,14 +102,26 @@ class Guard(Protocol):
         """What ``work`` returns or raises."""
 
 
+class Users(Protocol):
+    """Remembers, from one process to the next, which user the session's login is: to log in, a server checks the
+    password anew each time, which is made to be slow, while it knows those of its recent callers."""
+
+    def recall(self) -> int | None:
+        """The user's database id, where it is remembered."""
+
+    def note(self, user_id: int) -> None:
+        """Remember it."""
+
+
 class OdooSession:
     """A login to one database, usable from many threads over at most ``connections`` connections.
 
     ``password`` may be an API key. ``timeout`` is in seconds, for each call. Nothing is sent before the first call;
-    the first call logs in and raises :class:`OdooLoginFailed` or :class:`OdooUnavailable`. ``attempts`` bounds the
-    repeats of what may be repeated, ``backoff`` is the first pause in seconds (it doubles, with jitter).
+    the first call logs in, unless ``users`` remembers who it is, and raises :class:`OdooLoginFailed` or
+    :class:`OdooUnavailable`. ``attempts`` bounds the repeats of what may be repeated, ``backoff`` is the first pause in
+    seconds (it doubles, with jitter).
     ``calls_per_second`` spreads the calls of all threads evenly, repeats included: those that come too early wait.
-    ``guard`` may refuse calls; it can be set later, too.
+    ``guard`` may refuse calls; ``guard`` and ``users`` can be set later, too.
     """
 
     def __init__(
@@ -124,6 +138,7 @@ class OdooSession:
         backoff: float = 0.2,
         calls_per_second: float | None = None,
         guard: Guard | None = None,
+        users: Users | None = None,
     ) -> None:
         if not 1 <= connections <= MAX_CONNECTIONS:
             raise ValueError(f"connections must be from 1 to {MAX_CONNECTIONS}")
@@ -138,12 +153,14 @@ class OdooSession:
         self.context: dict[str, Any] = {**BULK_CONTEXT, "lang": lang}
         self.counters = Counters()
         self.guard = guard
+        self.users = users
         self.features = Features(self._fields_get, server=self.server)
         self._password = password
         self._attempts = attempts
         self._backoff = backoff
         self._pace = _evenly(calls_per_second) if calls_per_second else None
-        self._uid: int | None = None
+        self._user_id: int | None = None
+        self._logged_in = False
         self._version: str | None = None
         self._company: dict[str, Any] | None = None
         self._clock: datetime | None = None
@@ -187,18 +204,26 @@ class OdooSession:
                 f"{method} is a private method", server=self.server, model=model, remedy="call a public method"
             )
         write = method not in READS
-        uid = self.login_now()
         keywords = {**encode(kwargs), "context": {**self.context, **encode(context)}}
-        params = [self.db, uid, self._password, model, method, encode(args), keywords]
+        what = [model, method, encode(args), keywords]
 
-        def once(transport: Transport) -> Any:
-            started = time.perf_counter()
-            try:
-                return transport.rpc("object", "execute_kw", params, model=model)
-            finally:
-                self.counters.add(model, method, time.perf_counter() - started, write=write)
+        def call(user_id: int) -> Any:
+            def once(transport: Transport) -> Any:
+                started = time.perf_counter()
+                try:
+                    return transport.rpc("object", "execute_kw", [self.db, user_id, self._password, *what], model=model)
+                finally:
+                    self.counters.add(model, method, time.perf_counter() - started, write=write)
 
-        return self._patiently(once, write=write, again=again)
+            return self._patiently(once, write=write, again=again)
+
+        try:
+            return call(self._user())
+        except OdooLoginFailed:
+            if self._logged_in:
+                raise
+        # Who was remembered is no longer there, or has another password: the server has done nothing yet.
+        return call(self.login_now())
 
     def _patiently(self, send: Callable[[Transport], R], *, write: bool = False, again: bool = True) -> R:
         def retryable(error: BaseException) -> bool:
@@ -235,13 +260,22 @@ class OdooSession:
     def login_now(self) -> int:
         """Log in if not done yet; the user's database id. Raises :class:`OdooLoginFailed`."""
         with self._lock:
-            if self._uid is None:
+            if not self._logged_in or self._user_id is None:
                 args = [self.db, self.login, self._password]
-                uid = self._patiently(lambda transport: transport.rpc("common", "login", args))
-                if not uid:
+                user_id = self._patiently(lambda transport: transport.rpc("common", "login", args))
+                if not user_id:
                     raise OdooLoginFailed("UniERP refuses the login or password", server=self.server)
-                self._uid = int(uid)
-            return self._uid
+                if self.users and user_id != self._user_id:
+                    self.users.note(int(user_id))
+                self._user_id, self._logged_in = int(user_id), True
+            return self._user_id
+
+    def _user(self) -> int:
+        """The user's database id, as it is remembered or by logging in."""
+        with self._lock:
+            if self._user_id is None and self.users:
+                self._user_id = self.users.recall()
+            return self._user_id or self.login_now()
 
     # What the server is
 
@@ -258,7 +292,7 @@ class OdooSession:
     def company(self) -> dict[str, Any]:
         """The user's company: ``{"id", "name", "currency_id", "currency", "country_code"}``, read once."""
         if self._company is None:
-            user = self.call("res.users", "read", [self.login_now()], ["company_id"])[0]
+            user = self.call("res.users", "read", [self._user()], ["company_id"])[0]
             company = self.call("res.company", "read", [user["company_id"][0]], ["name", "currency_id", "country_id"])[
                 0
             ]
@@ -277,7 +311,7 @@ class OdooSession:
         seconds. Whatever begins from now on is stamped at or after it.
 
         Nothing else tells the clock by which ``write_date`` is stamped without writing. Where the server keeps no
-        record of logins it is the beginning of time. Read once.
+        record of logins it is the beginning of time. Read once, for which the session logs in if it has not yet.
         """
         if self._clock is None:
             user = self.call("res.users", "read", [self.login_now()], ["login_date"])[0]
@@ -337,8 +371,11 @@ class OdooSession:
         self.close()
 
 
-def _evenly(calls_per_second: float) -> Limiter:
+def _evenly(calls_per_second: float) -> "Limiter":
     """Lets that many pass in a second, one by one, and makes the others wait."""
+    # Only where it is asked for: it takes a while to load.
+    from pyrate_limiter import Limiter, Rate, SingleBucketFactory, StateBucket, TokenBucket
+
     # Rates are whole numbers: a thousand calls in the milliseconds they take. Without bursts no second has more.
     # This kind of bucket keeps no list of calls that a thread would have to tidy.
     rate = Rate(1000, max(1, round(1_000_000 / calls_per_second)), burst=1)
