@@ -4,13 +4,16 @@ Belongs here: connections, transactions, upserts that touch only what differs, c
 here: what is in the tables (``tables.py``), how bytes travel (``frames.py``), how migrations work (``evolve.py``).
 """
 
+import hashlib
 import os
 import socket
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from itertools import count
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -19,7 +22,7 @@ import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 
-from unierp_assets.warehouse.errors import WarehouseLocked, WarehouseUnavailable, translated
+from unierp_assets.warehouse.errors import WarehouseError, WarehouseLocked, WarehouseUnavailable, translated
 from unierp_assets.warehouse.frames import ReturnsRows, arrays, copy_in, copy_out, exporting, few_rows
 from unierp_assets.warehouse.tables import BOOKKEEPING, CURSORS, DELETED, NEW, SEQ, STATUS, TOUCHED_AT, WITHDRAWN
 
@@ -29,6 +32,8 @@ _CONNECT_SECONDS: Final = 10
 _FEW: Final = 500
 """Up to how many rows of a frame travel as parameters of the statement that uses them."""
 _MAINTENANCE_DATABASE: Final = "postgres"
+_SHAPE: Final = "shape"
+"""Name of the cursor that remembers which migrations the database was brought up to date with."""
 
 Rows = ReturnsRows | sa.Table
 
@@ -165,6 +170,12 @@ class Transaction:
             )
         )
 
+    def set_cursors(self, values: Mapping[str, str]) -> None:
+        """Remembers positions under their names, many at once."""
+        rows = {"name": [*values], "value": [*values.values()], "updated_at": [datetime.now(UTC)] * len(values)}
+        schema = {"name": pl.String(), "value": pl.String(), "updated_at": pl.Datetime("us", "UTC")}
+        self.upsert(CURSORS, pl.DataFrame(rows, schema=schema))
+
     def _cursor(self) -> psycopg.Cursor[Any]:
         raw: psycopg.Connection[Any] | None = self._connection.connection.driver_connection
         assert raw is not None
@@ -255,14 +266,22 @@ class Warehouse:
 
         Safe to call by several processes at a time: the second waits and finds nothing to do.
         """
+        if self._is_remembered():
+            return []
         from unierp_assets.warehouse import evolve
 
         self._create_missing_database()
-        with self.lock("upgrade", wait_seconds=300), translated(self.where), self._engine.connect() as connection:
-            return evolve.upgrade(connection, self.where)
+        with self.lock("upgrade", wait_seconds=300):
+            with translated(self.where), self._engine.connect() as connection:
+                applied = evolve.upgrade(connection, self.where)
+            with self.transaction() as transaction:
+                transaction.set_cursor(_SHAPE, _migrations())
+        return applied
 
     def is_current(self) -> bool:
         """Whether the database is there and has the present shape."""
+        if self._is_remembered():
+            return True
         from unierp_assets.warehouse import evolve
 
         if self._database_is_missing():
@@ -328,6 +347,15 @@ class Warehouse:
         connect: Callable[..., psycopg.Connection[Any]] = psycopg.connect
         return connect(**arguments, connect_timeout=_CONNECT_SECONDS, autocommit=True, **options)
 
+    def _is_remembered(self) -> bool:
+        """Whether it was these migrations that brought the database up to date last. Alembic, which knows better, takes
+        longer to load than a sync without news."""
+        try:
+            with self.transaction() as transaction:
+                return transaction.cursor(_SHAPE) == _migrations()
+        except WarehouseError:
+            return False
+
     def _database_is_missing(self) -> bool:
         """Whether the server is there but not the database. Raises WarehouseUnavailable when that cannot be told."""
         try:
@@ -388,6 +416,13 @@ def _holder(connection: psycopg.Connection[Any], number: int) -> str:
         (_LOCK_CLASS, number),
     ).fetchone()
     return f"held by {row[0]} since {row[1]} UTC" if row else "its holder has ended just now"
+
+
+@cache
+def _migrations() -> str:
+    """What tells one set of migrations from another: a digest of their names."""
+    names = sorted(path.name for path in (Path(__file__).parent / "migrations" / "versions").glob("*.py"))
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()
 
 
 def _known(frame: pl.DataFrame, columns: Sequence[str], of: str) -> None:
