@@ -14,7 +14,7 @@ from world import World
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.odoo import StockRow, set_stock
-from unierp_assets.sync.extract import extract
+from unierp_assets.sync.extract import changed_tables, extract
 from unierp_assets.sync.news import backlog, storefront_news, unierp_news, unsettled
 from unierp_assets.sync.pipeline import Pipeline, pull_entity
 from unierp_assets.sync.rewind import rewind
@@ -87,6 +87,27 @@ def test_a_row_that_was_committed_late_is_news_though_its_instant_is_past(world:
     assert in_shop(world) == ["customers"]
     world.sync()
     assert in_shop(world) == []
+
+
+def test_a_table_is_read_while_its_newest_rows_are_young_and_then_only_when_they_differ(world: World) -> None:
+    customer, settled = bound(world, "customers"), world.context()
+    settled.overlap = timedelta(0)
+
+    def touch() -> None:
+        world.shop(
+            "UPDATE customers SET phone = '+4930' || (random() * 1e6)::int, updated_at = now() WHERE id = %s", customer
+        )
+
+    touch()
+    world.sync()
+    assert changed_tables(world.context(), ["customers"]) == ["customers"]
+    assert changed_tables(settled, ["customers"]) == []
+    touch()
+    assert changed_tables(settled, ["taxes", "customers"]) == ["customers"]
+    world.sync()
+    rewind(world.warehouse, "all again")
+    assert changed_tables(settled, ["taxes", "customers"]) == ["taxes", "customers"]
+    world.sync()
 
 
 def test_a_record_that_a_person_changed_in_unierp_is_news_and_one_that_is_not_ours_is_none(world: World) -> None:

@@ -12,8 +12,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy import create_engine, make_url
 
+from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.contract import contract_metadata, contract_tables, grants, key_column
 from unierp_assets.storefront.source import (
+    Extent,
     Storefront,
     StorefrontContractError,
     StorefrontLoginRefused,
@@ -21,6 +23,9 @@ from unierp_assets.storefront.source import (
     pages,
 )
 from unierp_assets.storefront.sql import SqlStorefront
+from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.extract import extents, extract
+from unierp_assets.warehouse import Warehouse
 
 T0 = datetime(2026, 5, 1, 8, 30, 15, 123456, tzinfo=UTC)
 
@@ -181,6 +186,21 @@ def test_keys_are_all_keys_also_an_empty_text(owner: psycopg.Connection, shop: S
     assert set(shop.keys("currencies")) == {"USD", "", "a\tb"}
     assert sorted(shop.keys("customer_groups")) == list(range(500))
     assert shop.count("customer_groups") == 500
+
+
+def test_the_instants_of_many_thousand_rows_come_to_the_same_in_the_shop_and_where_they_landed(
+    owner: psycopg.Connection, shop: SqlStorefront, warehouse: Warehouse
+) -> None:
+    owner.execute(
+        "INSERT INTO shop.customer_groups (id, name, updated_at)"
+        " SELECT n, n::text, %s + n * interval '1 microsecond' FROM generate_series(0, 20000) AS n",
+        [T0],
+    )
+    context = SyncContext(warehouse, shop, OdooSession("http://127.0.0.1:9", "db", "admin", "secret"), "run-1")
+    extract(context, "customer_groups")
+    theirs, ours = extents(context, {"customer_groups": None, "customers": None})
+    stamps = 20_001 * ((T0 - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)) + 20_000 * 20_001 // 2
+    assert theirs == ours == {"customer_groups": Extent(20_001, 20_001, stamps), "customers": Extent()}
 
 
 def test_a_cursor_includes_its_instant_without_a_key_and_goes_on_after_it_with_one(

@@ -139,7 +139,8 @@ class SqlStorefront:
             parts.append(
                 sql.SQL(
                     "SELECT {name}, count(*), count(*) FILTER (WHERE {recent}),"
-                    " coalesce(sum({stamp}) FILTER (WHERE {recent}), 0)::bigint FROM {table}"
+                    # Some thousand instants exceed a bigint.
+                    " coalesce(sum({stamp}) FILTER (WHERE {recent}), 0)::numeric FROM {table}"
                 ).format(
                     name=sql.Literal(name),
                     recent=sql.SQL("{} >= coalesce(%s, '-infinity'::timestamptz)").format(sql.Identifier(UPDATED_AT)),
@@ -151,7 +152,8 @@ class SqlStorefront:
         statement = sql.SQL(" UNION ALL ").join(parts)
 
         def work(connection: psycopg.Connection[Any]) -> dict[str, Extent]:
-            return {name: Extent(*numbers) for name, *numbers in connection.execute(statement, parameters)}
+            rows = connection.execute(statement, parameters)
+            return {name: Extent(count, recent, int(stamps)) for name, count, recent, stamps in rows}
 
         return self._read(work) if parts else {}
 

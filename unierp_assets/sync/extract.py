@@ -1,17 +1,74 @@
 """From the storefront to its landing tables: increments by cursor, deletions by comparison of keys."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import polars as pl
 import sqlalchemy as sa
 
+from unierp_assets.odoo.values import BEGINNING
 from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
-from unierp_assets.storefront.source import pages
+from unierp_assets.storefront.source import Extent, pages
 from unierp_assets.sync.ahead import ahead
 from unierp_assets.sync.codec import parse_instant
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.state import note_read
+from unierp_assets.sync.state import note_read, read_cursor
+from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT
+
+
+def changed_tables(context: SyncContext, tables: Iterable[str]) -> list[str]:
+    """Those of these tables of the storefront that have to be read, by one question to each side; of the others it is
+    noted that they were.
+
+    A table is left out where its rows are as many as those that landed, the recent ones (within the overlap of the
+    newest) with the same instants, and where it was read when its newest row was older than the overlap already: what
+    a transaction committed late, or in the same instant, had been there to be read. A cursor that was set back to the
+    beginning (:mod:`~unierp_assets.sync.rewind`) asks for all rows.
+    """
+    wanted = list(tables)
+    now = datetime.now(UTC)
+    with context.warehouse.transaction() as tx:
+        cursors = tx.cursors("extract:", "read:")
+    settled: dict[str, datetime | None] = {}
+    for table in wanted:
+        newest = parse_instant(cursors.get(f"extract:{table}"))
+        read = parse_instant(cursors.get(read_cursor(LANDING_STOREFRONT[table])))
+        if newest and read and newest != BEGINNING and read - newest > context.overlap:
+            settled[table] = newest
+    if not settled:
+        return wanted
+    theirs, ours = extents(context, settled)
+    equal = [table for table in settled if theirs[table] == ours[table]]
+    if equal:
+        with context.warehouse.transaction() as tx:
+            note_read(tx, [LANDING_STOREFRONT[table] for table in equal], now)
+    return [table for table in wanted if table not in equal]
+
+
+def extents(context: SyncContext, newest: Mapping[str, datetime | None]) -> tuple[dict[str, Extent], dict[str, Extent]]:
+    """What the shop has of each table, and what landed of it; ``newest`` is the instant of its newest row."""
+    since = {table: cursor - context.overlap if cursor else None for table, cursor in newest.items()}
+    return context.storefront.extents(since), _landed(context.warehouse, since)
+
+
+def _landed(warehouse: Warehouse, since: Mapping[str, datetime | None]) -> dict[str, Extent]:
+    parts = []
+    for name, instant in since.items():
+        landing = LANDING_STOREFRONT[name]
+        stamp = landing.c[UPDATED_AT]
+        micros = sa.cast(sa.extract("epoch", stamp) * 1_000_000, sa.BigInteger)
+        recent = stamp >= instant if instant else sa.true()
+        parts.append(
+            sa.select(
+                sa.literal(name, sa.Text).label("name"),
+                sa.func.count().label("rows"),
+                sa.func.count().filter(recent).label("recent"),
+                sa.cast(sa.func.coalesce(sa.func.sum(micros).filter(recent), 0), sa.Numeric(38, 0)).label("stamps"),
+            ).where(~landing.c._deleted)
+        )
+    rows = warehouse.read(sa.union_all(*parts)).iter_rows()
+    return {name: Extent(count, recent, int(stamps)) for name, count, recent, stamps in rows}
 
 
 def extract(context: SyncContext, table: str) -> int:
@@ -42,7 +99,7 @@ def extract(context: SyncContext, table: str) -> int:
                 tx.set_cursor(cursor_name, newest.isoformat())
     changed += _mark_deleted(context, table, landing)
     with context.warehouse.transaction() as tx:
-        note_read(tx, landing, now)
+        note_read(tx, [landing], now)
     return changed
 
 

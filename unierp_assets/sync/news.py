@@ -20,10 +20,9 @@ from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import Entity, Field, Kind
 from unierp_assets.odoo import bindings, documents_written_since, last_binding_id, newest_writes, values
 from unierp_assets.quality.rules import Outcome
-from unierp_assets.storefront.contract import UPDATED_AT
-from unierp_assets.storefront.source import Extent
 from unierp_assets.sync.codec import parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.extract import extents
 from unierp_assets.sync.pipeline import tables_of
 from unierp_assets.sync.plan import Position
 from unierp_assets.sync.pull import DOCUMENTS_SEEN, INTERNAL, NEWEST, seen_documents
@@ -65,36 +64,14 @@ def storefront_news(context: SyncContext) -> list[Change]:
     """
     with context.warehouse.transaction() as tx:
         cursors = tx.cursors("extract:")
-    since = {
-        table: cursor - context.overlap if (cursor := parse_instant(cursors.get(f"extract:{table}"))) else None
-        for table in tables_of(tuple(ENTITIES.values()))
-    }
-    theirs = context.storefront.extents(since)
-    ours = _landed(context.warehouse, since)
+    tables = tables_of(tuple(ENTITIES.values()))
+    theirs, ours = extents(context, {table: parse_instant(cursors.get(f"extract:{table}")) for table in tables})
     return [
         # What was counted says how many rows there are, not which: all the recent ones may be new.
         Change(table, max(theirs[table].recent, 1), f"{theirs[table]} after {ours[table]}")
-        for table in since
+        for table in tables
         if theirs[table] != ours[table]
     ]
-
-
-def _landed(warehouse: Warehouse, since: dict[str, datetime | None]) -> dict[str, Extent]:
-    parts = []
-    for name, instant in since.items():
-        landing = LANDING_STOREFRONT[name]
-        stamp = landing.c[UPDATED_AT]
-        micros = sa.cast(sa.extract("epoch", stamp) * 1_000_000, sa.BigInteger)
-        recent = stamp >= instant if instant else sa.true()
-        parts.append(
-            sa.select(
-                sa.literal(name, sa.Text).label("name"),
-                sa.func.count().label("rows"),
-                sa.func.count().filter(recent).label("recent"),
-                sa.cast(sa.func.coalesce(sa.func.sum(micros).filter(recent), 0), sa.BigInteger).label("stamps"),
-            ).where(~landing.c._deleted)
-        )
-    return {name: Extent(*numbers) for name, *numbers in warehouse.read(sa.union_all(*parts)).iter_rows()}
 
 
 def unierp_news(context: SyncContext) -> list[Change]:

@@ -25,7 +25,7 @@ from unierp_assets.sync.ahead import ahead
 from unierp_assets.sync.apply import Applied, apply
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.documents import DOCUMENT_BATCH
-from unierp_assets.sync.extract import extract
+from unierp_assets.sync.extract import changed_tables, extract
 from unierp_assets.sync.plan import CHANGES, Plan, Position, candidates, plan, slices
 from unierp_assets.sync.preflight import preflight
 from unierp_assets.sync.pull import pull, pull_bindings, pull_progress, pull_stock
@@ -142,7 +142,7 @@ def pull_entity(context: SyncContext, entity: Entity) -> int:
     if entity.name == "orders":
         changed += pull_progress(context, entity)
     with context.warehouse.transaction() as tx:
-        note_read(tx, LANDING_UNIERP[entity.name], now)
+        note_read(tx, [LANDING_UNIERP[entity.name]], now)
     return changed
 
 
@@ -436,7 +436,8 @@ class Pipeline:
         with ThreadPoolExecutor(1) as beside:
             # UniERP answers while the shop is read.
             checked = beside.submit(preflight, self.context, self.entities)
-            for table in self.tables:
+            self.changed = dict.fromkeys(self.tables, 0)
+            for table in changed_tables(self.context, self.tables):
                 self.changed[table] = extract(self.context, table)
                 if self.changed[table] and imported is None:
                     # Seconds that pass while the systems are waited for; without changes nothing will be validated.

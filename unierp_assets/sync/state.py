@@ -61,9 +61,9 @@ def read_cursor(table: sa.Table) -> str:
     return f"read:{table.fullname}"
 
 
-def note_read(tx: Transaction, table: sa.Table, at: datetime) -> None:
-    """Remembers that everything up to this instant was read."""
-    tx.set_cursor(read_cursor(table), at.isoformat())
+def note_read(tx: Transaction, tables: Iterable[sa.Table], at: datetime) -> None:
+    """Remembers that everything in these landing tables up to this instant was read."""
+    tx.set_cursors({read_cursor(table): at.isoformat() for table in tables})
 
 
 def merged_into(tx: Transaction, entity: str) -> pl.DataFrame:
