@@ -8,9 +8,10 @@ false, because Odoo cannot leave them empty, and a reference to a merged duplica
 """
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,6 @@ from unierp_assets.warehouse.tables import (
     STATUS,
     STOCK_RECONCILIATION,
     WITHDRAWN,
-    numbers_changes,
 )
 
 MATCHED, MISSING, SURPLUS, DIFFERING = "matched", "missing", "surplus", "differing"
@@ -69,26 +69,24 @@ class Reconciliation:
 def rebuild_reports(warehouse: Warehouse, run_id: str) -> dict[str, int]:
     """Makes those reports anew whose inputs changed; returns their names and how many rows each has now.
 
-    A report changes at once or not at all: who reads it meanwhile sees the former rows. ``run_id`` is noted as the
-    author.
+    They change at once or not at all: who reads them meanwhile sees the former rows. ``run_id`` is noted as the author.
     """
     rebuilt: dict[str, int] = {}
-    for report in _REPORTS:
-        with warehouse.transaction() as tx:
-            inputs = _fingerprint(tx, report)
-            name = f"report:{report.name}"
-            if (tx.cursor(name) or "").split(" ")[0] != inputs:
-                rebuilt |= report.rebuild(tx)
-                tx.set_cursor(name, f"{inputs} {run_id}")
+    with warehouse.transaction() as tx:
+        stale = _stale(tx)
+        if judged := [entity for report in stale for entity in report.judges]:
+            _judge(tx, set(judged))
+        for report in stale:
+            rebuilt |= report.rebuild(tx)
+        if stale:
+            tx.set_cursors({f"{_CURSOR}{report.name}": f"{inputs} {run_id}" for report, inputs in stale.items()})
     return rebuilt
 
 
 def reports_are_current(warehouse: Warehouse) -> bool:
     """Whether every report was made of what its inputs are now."""
     with warehouse.transaction() as tx:
-        return all(
-            (tx.cursor(f"report:{report.name}") or "").split(" ")[0] == _fingerprint(tx, report) for report in _REPORTS
-        )
+        return not _stale(tx)
 
 
 def reconciliation(warehouse: Warehouse, entities: Collection[str] | None = None) -> Reconciliation:
@@ -315,11 +313,11 @@ _VERDICTS: Final = sa.Table(
 )
 
 
-def _judge(tx: Transaction) -> None:
-    """Fills the verdicts of all entities."""
+def _judge(tx: Transaction, entities: Collection[str]) -> None:
+    """Fills the verdicts of these entities."""
     tx.execute(sa.schema.CreateTable(_VERDICTS))
-    for entity in ENTITIES.values():
-        rows = _Comparison(entity).verdicts()
+    for name in entities:
+        rows = _Comparison(ENTITIES[name]).verdicts()
         tx.execute(sa.insert(_VERDICTS).from_select([column.name for column in _VERDICTS.columns], rows))
     merged = sa.select(_VERDICTS.c.entity).where(_VERDICTS.c.verdict == MERGED).distinct()
     for name in tx.read(merged)["entity"]:
@@ -349,11 +347,10 @@ def _judge_duplicates(tx: Transaction, entity: str) -> None:
     )
 
 
-def _summarise(tx: Transaction) -> int:
-    tx.execute(sa.delete(RECONCILIATION_SUMMARY))
-    for position, entity in enumerate(ENTITIES.values(), start=1):
-        tx.execute(sa.insert(RECONCILIATION_SUMMARY).from_select(*_summary(position, entity)))
-    return len(ENTITIES)
+def _summarise(tx: Transaction, position: int, entity: Entity) -> dict[str, int]:
+    tx.execute(sa.delete(RECONCILIATION_SUMMARY).where(RECONCILIATION_SUMMARY.c.entity == entity.name))
+    tx.execute(sa.insert(RECONCILIATION_SUMMARY).from_select(*_summary(position, entity)))
+    return {"reconciliation_summary": len(ENTITIES)}
 
 
 def _summary(position: int, entity: Entity) -> tuple[list[str], sa.Select[Any]]:
@@ -572,12 +569,8 @@ def _rebuild_stock(tx: Transaction) -> dict[str, int]:
     return {"stock_reconciliation": _refill(tx, STOCK_RECONCILIATION, _STOCK_RECONCILIATION)}
 
 
-def _rebuild_reconciliation(tx: Transaction) -> dict[str, int]:
-    _judge(tx)
-    return {
-        "order_reconciliation": _refill(tx, ORDER_RECONCILIATION, _ORDER_RECONCILIATION),
-        "reconciliation_summary": _summarise(tx),
-    }
+def _rebuild_orders(tx: Transaction) -> dict[str, int]:
+    return {"order_reconciliation": _refill(tx, ORDER_RECONCILIATION, _ORDER_RECONCILIATION)}
 
 
 def _refill(tx: Transaction, table: sa.Table, statement: sa.Executable) -> int:
@@ -590,11 +583,22 @@ def _refill(tx: Transaction, table: sa.Table, statement: sa.Executable) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What is rebuilt together, and the tables it is made of."""
+    """What is rebuilt together, and what it is made of: the tables ``inputs``, and of what is pending, merged and
+    quarantined the rows of the entities in ``beside``. It needs the verdicts of the entities it ``judges``."""
 
     name: str
     inputs: tuple[sa.Table, ...]
     rebuild: Callable[[Transaction], dict[str, int]]
+    beside: frozenset[str] = frozenset()
+    judges: tuple[str, ...] = ()
+
+
+def _of_entities(name: str, entities: Sequence[Entity], rebuild: Callable[[Transaction], dict[str, int]]) -> _Report:
+    """A report that is made of the verdicts of these entities."""
+    targets = {field.target for entity in entities for field in entity.compared if field.target}
+    names = tuple(entity.name for entity in entities)
+    inputs = (*(STAGING[each] for each in names), *(LANDING_UNIERP[each] for each in names))
+    return _Report(name, inputs, rebuild, frozenset({*names, *targets}), names)
 
 
 _REPORTS: Final = (
@@ -604,32 +608,67 @@ _REPORTS: Final = (
         (STAGING["stock_levels"], STAGING["variants"], STAGING["locations"], LANDING_UNIERP["stock_levels"]),
         _rebuild_stock,
     ),
-    _Report(
-        "reconciliation", (*STAGING.values(), *LANDING_UNIERP.values(), PENDING, MERGES, QUARANTINE),
-        _rebuild_reconciliation,
+    _of_entities(
+        "orders",
+        [ENTITIES[name] for name in ("orders", "order_lines", "shipments", "invoices", "payments")],
+        _rebuild_orders,
     ),
-)  # fmt: skip
+    *(
+        _of_entities(f"reconciliation of {entity.name}", [entity], partial(_summarise, position=place, entity=entity))
+        for place, entity in enumerate(ENTITIES.values(), start=1)
+    ),
+)
 
+_CURSOR: Final = "report:"
+"""What the names of the cursors begin with that remember what the reports were made of."""
 _CHANGED_AT: Final = {PENDING: "since", MERGES: "merged_at", QUARANTINE: "first_seen_at"}
 """Column that tells the age of rows in tables that do not number their changes."""
 
 
-def _fingerprint(tx: Transaction, report: _Report) -> str:
-    """A text that changes when the report would: with its inputs, and with the program that makes it."""
-    states = tx.read(sa.union_all(*(_state(table) for table in report.inputs)))
-    digest = hashlib.sha256(_PROGRAM)
-    for row in states.sort("name").iter_rows():
-        digest.update(repr(row).encode())
-    return digest.hexdigest()
+def _stale(tx: Transaction) -> dict[_Report, str]:
+    """The reports whose inputs are not what they were made of, each with a text that tells these inputs: it changes
+    with them, and with the program that makes the report."""
+    numbered = {table for report in _REPORTS for table in report.inputs}
+    states = dict.fromkeys(((table.fullname, "") for table in numbered), ("", 0)) | {
+        (name, entity): (newest, rows)
+        for name, entity, newest, rows in tx.read(
+            sa.union_all(*map(_state_of_numbered, numbered), *map(_states_beside, _CHANGED_AT))
+        ).iter_rows()
+    }
+    known = tx.cursors(_CURSOR)
+    stale = {}
+    for report in _REPORTS:
+        names = {table.fullname for table in report.inputs}
+        made_of = sorted(
+            (where, state) for where, state in states.items() if where[0] in names or where[1] in report.beside
+        )
+        inputs = hashlib.sha256(_PROGRAM + repr(made_of).encode()).hexdigest()
+        if known.get(f"{_CURSOR}{report.name}", "").split(" ")[0] != inputs:
+            stale[report] = inputs
+    return stale
 
 
-def _state(table: sa.Table) -> sa.Select[Any]:
-    # Where changes are numbered the number of rows says nothing more: such rows are flagged, not deleted.
-    newest: Expression = sa.func.max(table.c[SEQ if numbers_changes(table) else _CHANGED_AT[table]])
-    rows: Expression = sa.literal(0) if numbers_changes(table) else sa.func.count()
+def _state_of_numbered(table: sa.Table) -> sa.Select[Any]:
+    # The number of rows says nothing more: such rows are flagged, not deleted.
     return sa.select(
-        sa.literal(table.fullname).label("name"), sa.cast(newest, sa.Text).label("newest"), rows.label("rows")
+        sa.literal(table.fullname).label("name"),
+        sa.literal("").label("entity"),
+        sa.func.coalesce(sa.cast(sa.func.max(table.c[SEQ]), sa.Text), "").label("newest"),
+        sa.literal(0).label("rows"),
     ).select_from(table)
+
+
+def _states_beside(table: sa.Table) -> sa.Select[Any]:
+    return (
+        sa.select(
+            sa.literal(table.fullname).label("name"),
+            table.c.entity,
+            sa.cast(sa.func.max(table.c[_CHANGED_AT[table]]), sa.Text).label("newest"),
+            sa.func.count().label("rows"),
+        )
+        .select_from(table)
+        .group_by(table.c.entity)
+    )
 
 
 _PROGRAM: Final = Path(__file__).read_bytes()
