@@ -4,7 +4,8 @@ Here belongs what holds for every model. Steps of documents (confirm, invoice ..
 :mod:`~unierp_assets.odoo.documents`; creation through ``load`` is in :mod:`~unierp_assets.odoo.loading`.
 
 Values are written from Python types (:mod:`~unierp_assets.odoo.values`) and read as Odoo gives them: False for empty,
-``[id, name]`` for many2one, UTC text for instants; ``values.instant``, ``values.ref`` ... read those.
+``[id, name]`` for many2one, UTC text for instants; ``values.instant``, ``values.ref`` ... read those. With
+``names=False`` a many2one is the id alone: to name what is referred to can cost Odoo more than all the rest.
 """
 
 import json
@@ -37,6 +38,7 @@ def search_read(
     *,
     batch: int = 1000,
     archived: bool = False,
+    names: bool = True,
     context: Mapping[str, Any] | None = None,
 ) -> Iterator[Row]:
     """All records of the domain in order of id, read ``batch`` at a time (a cursor over the id: no row is skipped or
@@ -44,15 +46,8 @@ def search_read(
     extra = {**({"active_test": False} if archived else {}), **(context or {})}
     last = 0
     while True:
-        rows = session.call(
-            model,
-            "search_read",
-            [["id", ">", last], *domain],
-            list(fields) or ["id"],
-            limit=batch,
-            order="id",
-            context=extra,
-        )
+        later = [["id", ">", last], *domain]
+        rows = _rows(session, model, later, list(fields) or ["id"], names, limit=batch, order="id", context=extra)
         yield from rows
         if len(rows) < batch:
             return
@@ -68,6 +63,7 @@ def changed_since(
     domain: Sequence[Any] = (),
     batch: int = 1000,
     archived: bool = True,
+    names: bool = True,
 ) -> Iterator[Row]:
     """Records with ``write_date >= since`` in order of the second they were written in, each once; all of them if
     ``since`` is None (then the few that were never written by Odoo come last).
@@ -81,14 +77,8 @@ def changed_since(
 
     while True:
         bound = [["write_date", ">=", lower]] if lower else [["write_date", "!=", False]]
-        rows = session.call(
-            model,
-            "search_read",
-            [*bound, *domain],
-            wanted,
-            limit=batch,
-            order="write_date, id",
-            context=extra,
+        rows = _rows(
+            session, model, [*bound, *domain], wanted, names, limit=batch, order="write_date, id", context=extra
         )
         if len(rows) < batch:
             yield from rows
@@ -101,10 +91,10 @@ def changed_since(
         assert start is not None
         lower = encode(start + timedelta(seconds=1))
         window = [["write_date", ">=", second], ["write_date", "<", lower], *domain]
-        yield from search_read(session, model, window, wanted, batch=batch, archived=archived)
+        yield from search_read(session, model, window, wanted, batch=batch, archived=archived, names=names)
     if since is None:
         never = [["write_date", "=", False], *domain]
-        yield from search_read(session, model, never, wanted, batch=batch, archived=archived)
+        yield from search_read(session, model, never, wanted, batch=batch, archived=archived, names=names)
 
 
 def newest_writes(
@@ -133,20 +123,31 @@ def newest_writes(
     return [{**row, "write_date": instant(row["write_date"])} for row in rows]
 
 
+def _rows(
+    session: OdooSession, model: str, domain: Sequence[Any], fields: Sequence[str], names: bool, **options: Any
+) -> list[Row]:
+    """One page of records. ``search_read`` cannot leave the names out on every generation, ``read`` can."""
+    known = {} if names else session.features.fields(model)
+    if not any(known.get(name, {}).get("type") == "many2one" for name in fields):
+        return session.call(model, "search_read", domain, fields, **options)
+    ids = session.call(model, "search", domain, **options)
+    return session.call(model, "read", ids, fields, load=None, context=options["context"]) if ids else []
+
+
 def read(
-    session: OdooSession, model: str, ids: Iterable[int], fields: Sequence[str], *, batch: int = 1000
+    session: OdooSession,
+    model: str,
+    ids: Iterable[int],
+    fields: Sequence[str],
+    *,
+    batch: int = 1000,
+    names: bool = True,
 ) -> dict[int, Row]:
     """``{id: row}`` of those that exist, archived ones too; missing ids are simply absent."""
 
     def part(wanted: list[int]) -> list[Row]:
-        return session.call(
-            model,
-            "search_read",
-            [["id", "in", wanted]],
-            list(fields) or ["id"],
-            order="id",
-            context={"active_test": False},
-        )
+        there = [["id", "in", wanted]]
+        return _rows(session, model, there, list(fields) or ["id"], names, order="id", context={"active_test": False})
 
     attempts = session.map(part, chunks(dict.fromkeys(ids), batch))
     return {row["id"]: row for attempt in attempts for row in attempt.get()}

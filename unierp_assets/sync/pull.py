@@ -152,13 +152,28 @@ def pull(context: SyncContext, entity: Entity) -> int:
             # With the clock the cursor leaves behind what was read, or all of it would be read again for ever: nothing
             # newer may be written for a long time.
             newest = max(newest, context.session.clock(), *stamps)
-    with context.warehouse.transaction() as tx:
-        fresh = _unread(tx, entity)
-    for records in ahead(_whole(context, entity, fresh, fields)):
-        changed += _land(context, entity, records)
+    changed += _pull_bound(context, entity, fields)
     if newest != cursor:
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, newest.isoformat())
+    return changed
+
+
+def _pull_bound(context: SyncContext, entity: Entity, fields: list[str]) -> int:
+    """Reads what became ours since the last time, whenever it was written; returns how many landing rows differ."""
+    cursor_name = f"pull:{entity.name}:bound"
+    now = datetime.now(UTC)
+    with context.warehouse.transaction() as tx:
+        cursor = parse_instant(tx.cursor(cursor_name))
+        unread = _unread(tx, entity, cursor - context.overlap if cursor else None)
+    changed = there = 0
+    for records in ahead(_whole(context, entity, unread, fields)):
+        changed += _land(context, entity, records)
+        there += len(records)
+    # What was not there to be read is looked for again.
+    if there == len(unread) and (unread or cursor is None):
+        with context.warehouse.transaction() as tx:
+            tx.set_cursor(cursor_name, now.isoformat())
     return changed
 
 
@@ -168,7 +183,7 @@ def _changed(
     """Records of the entity's model written since, in slices. Where other entities live in that model too, only the
     entity's own are read whole, so that nothing is read twice; the others come with id and ``write_date`` alone."""
     if sum(each.model == entity.model for each in ENTITIES.values()) == 1:
-        found = changed_since(context.session, entity.model, fields, since)
+        found = changed_since(context.session, entity.model, fields, since, names=False)
         while records := [*islice(found, context.slice_rows)]:
             yield records
         return
@@ -189,7 +204,7 @@ def _whole(context: SyncContext, entity: Entity, ids: list[int], fields: list[st
     """The records of these ids, in slices; those that are gone meanwhile are left out."""
     for start in range(0, len(ids), context.slice_rows):
         part = ids[start : start + context.slice_rows]
-        yield [*read(context.session, entity.model, part, [*fields, "write_date"]).values()]
+        yield [*read(context.session, entity.model, part, [*fields, "write_date"], names=False).values()]
 
 
 def _fields(context: SyncContext, entity: Entity) -> list[str]:
@@ -197,13 +212,15 @@ def _fields(context: SyncContext, entity: Entity) -> list[str]:
     return [codec.name(field) for field in entity.read_back if field.odoo]
 
 
-def _unread(tx: Transaction, entity: Entity) -> list[int]:
+def _unread(tx: Transaction, entity: Entity, since: datetime | None = None) -> list[int]:
+    """The ids of records that are ours and not as such in the landing table, of those bound since or of all."""
     landing = LANDING_UNIERP[entity.name]
     statement = (
         sa.select(BINDINGS.c.odoo_id)
         .outerjoin(landing, landing.c.key == BINDINGS.c.key)
         .where(
             BINDINGS.c.entity == entity.name,
+            BINDINGS.c.bound_at >= since if since else sa.true(),
             sa.or_(landing.c.key.is_(None), landing.c._deleted, landing.c.odoo_id != BINDINGS.c.odoo_id),
         )
         .distinct()
@@ -305,7 +322,9 @@ def pull_stock(context: SyncContext, entity: Entity) -> int:
     if not moved.is_empty():
         tidy_stock(context.session)
     newest = cursor or context.session.clock()
-    levels = changed_since(context.session, entity.model, ["product_id"], newest - context.overlap, domain=INTERNAL)
+    levels = changed_since(
+        context.session, entity.model, ["product_id"], newest - context.overlap, domain=INTERNAL, names=False
+    )
     # In the order of their instants: the last of a product counts.
     written = {values.ref(row["product_id"]) or 0: values.instant(row["write_date"]) for row in levels}
     if written:

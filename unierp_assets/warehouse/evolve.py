@@ -48,7 +48,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _FORGET = {
     "landing_storefront": "DELETE FROM sync.cursors WHERE name = 'extract:{table}'",
     "staging": "DELETE FROM sync.cursors WHERE name = 'stage:{table}'",
-    "landing_unierp": "DELETE FROM landing_unierp.{table}",
+    "landing_unierp": "DELETE FROM landing_unierp.{table}; DELETE FROM sync.cursors WHERE name = 'pull:{table}:bound'",
 }
 """By schema: the statement after which the engine reads all rows of a table anew."""
 
