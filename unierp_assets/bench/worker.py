@@ -39,6 +39,9 @@ def main(domain: str | None) -> None:
     import typer  # noqa: F401  # what the command imports counts
 
     from unierp_assets import display
+    from unierp_assets.memory import collect_rarely
+
+    collect_rarely()
     from unierp_assets.sync.pipeline import Pipeline, new_run_id
     from unierp_assets.wiring import open_systems
 

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from unierp_assets.cli import deciding, lab, looking, main_job, tools
+from unierp_assets.memory import collect_rarely
 
 app = typer.Typer(
     name="unierp",
@@ -50,6 +51,7 @@ def main() -> None:
     """Entry point: errors become one sentence and an exit code, without a traceback (unless UNIERP_DEBUG is set)."""
     from unierp_assets import display
 
+    collect_rarely()
     # Where no log was asked for, what is logged goes nowhere: people are told in words.
     logging.getLogger("unierp_assets").addHandler(logging.NullHandler())
     try:
