@@ -149,7 +149,9 @@ def test_a_second_sync_writes_nothing(world: World) -> None:
 
 
 def test_what_was_read_again_is_left_behind_although_nothing_newer_was_written(world: World) -> None:
-    cursors = world.warehouse_rows("SELECT value FROM sync.cursors WHERE name ~ '^pull:.*' AND name !~ '(documents|bound)$'")
+    cursors = world.warehouse_rows(
+        "SELECT value FROM sync.cursors WHERE name ~ '^pull:.*' AND name !~ '(documents|bound)$'"
+    )
     assert len(cursors) == len(ENTITIES) + 1
     assert min(datetime.fromisoformat(value) for (value,) in cursors) >= world.session.clock()
 

@@ -81,7 +81,7 @@ def bench(
     customers: Annotated[int, typer.Option(min=10, help="Customers of the shop that takes orders.")] = 5_000,
     orders: Annotated[int, typer.Option(min=2, help="Orders of three lines.")] = 300,
     baseline_orders: Annotated[int, typer.Option(min=2, help="Orders that the one-by-one script makes.")] = 40,
-    limit_orders: Annotated[int, typer.Option(min=2, help="Orders that Odoo's own processes make.")] = 200,
+    limit_orders: Annotated[int, typer.Option(min=4, help="Orders that Odoo's own processes make.")] = 200,
     turns: Annotated[int, typer.Option(min=1, help="How often each side loads the customers.")] = 2,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes, to see that it works; rates are not judged.")
