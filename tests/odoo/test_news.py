@@ -213,3 +213,4 @@ def test_after_rewinding_a_sync_compares_everything_and_finds_what_no_cursor_tel
     assert phone.replace(" ", "") == "+4930999999"
     assert was != [(phone,)]
     assert world.sync().odoo_writes == 0
+    assert world.warehouse_rows("SELECT name FROM sync.cursors WHERE value LIKE '1970-%'") == []

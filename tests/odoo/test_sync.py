@@ -154,6 +154,11 @@ def test_what_was_read_again_is_left_behind_although_nothing_newer_was_written(w
     )
     assert len(cursors) == len(ENTITIES) + 1
     assert min(datetime.fromisoformat(value) for (value,) in cursors) >= world.session.clock()
+    behind = world.warehouse_rows(
+        "SELECT entity FROM sync.bindings JOIN sync.cursors ON name = 'pull:' || entity || ':bound' "
+        "GROUP BY entity, value HAVING max(bound_at) >= value::timestamptz"
+    )
+    assert behind == []
 
 
 @pytest.mark.newest

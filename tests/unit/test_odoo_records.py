@@ -137,6 +137,36 @@ def test_changed_since_wants_an_aware_time(odoo: FakeOdoo) -> None:
         list(changed_since(session, "res.partner", ["name"], START.replace(tzinfo=None)))
 
 
+@pytest.mark.parametrize("what", ["deleted", "written"])
+@pytest.mark.parametrize("reader", ["changed_since", "search_read"])
+def test_what_others_do_between_the_calls_of_a_page_skips_nothing(odoo: FakeOdoo, reader: str, what: str) -> None:
+    rows = [
+        {"id": id_, "name": f"n{id_}", "country_id": 1, "write_date": f"2024-03-01 12:00:{id_:02}"}
+        for id_ in range(1, 21)
+    ]
+    table = Table(rows)
+    last_of_page = 5
+
+    def read_later(ids: list[int], fields: list[str], load: str | None) -> list[dict[str, Any]]:
+        if ids[-1] == last_of_page and what == "deleted":
+            rows[:] = [row for row in rows if row["id"] != last_of_page]
+        elif ids[-1] == last_of_page:
+            rows[last_of_page - 1]["write_date"] = "2024-03-01 12:30:00"
+        return [{name: row[name] for name in ["id", *fields]} for row in rows if row["id"] in ids]
+
+    odoo.on["res.partner", "search_read"] = table.search_read
+    odoo.on["res.partner", "read"] = read_later
+    fields = ["name", "country_id"]
+    with odoo.session() as session:
+        found = (
+            changed_since(session, "res.partner", fields, START, batch=last_of_page, names=False)
+            if reader == "changed_since"
+            else search_read(session, "res.partner", [], fields, batch=last_of_page, names=False)
+        )
+        seen = {row["id"] for row in found}
+    assert seen == {row["id"] for row in rows}
+
+
 def test_read_leaves_out_what_is_gone(odoo: FakeOdoo) -> None:
     odoo.on["res.partner", "search_read"] = Table([{"id": 1, "name": "a"}, {"id": 3, "name": "c"}]).search_read
     with odoo.session() as session:

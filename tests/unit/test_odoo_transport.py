@@ -5,6 +5,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from odoo_fake import FakeOdoo, Fault, Trouble, running
@@ -352,7 +354,7 @@ def test_the_number_of_connections_is_bounded(connections: int) -> None:
 
 
 def test_the_company_is_read_once(odoo: FakeOdoo) -> None:
-    odoo.on["res.users", "read"] = lambda *_: [{"id": 2, "company_id": [1, "Us"]}]
+    odoo.on["res.users", "search_read"] = lambda *_: [{"id": 2, "company_id": [1, "Us"]}]
     odoo.on["res.company", "read"] = lambda *_: [
         {"id": 1, "name": "Us", "currency_id": [3, "EUR"], "country_id": [9, "France"]}
     ]
@@ -368,6 +370,62 @@ def test_the_company_is_read_once(odoo: FakeOdoo) -> None:
         calls = len(odoo.calls)
         session.company()
     assert len(odoo.calls) == calls
+
+
+class Remembered:
+    """A user who is remembered, but no longer there."""
+
+    user_id = 99
+
+    def recall(self) -> int | None:
+        return self.user_id
+
+    def note(self, user_id: int) -> None:
+        self.user_id = user_id
+
+
+class WithoutHim(FakeOdoo):
+    """A server that knows user 2 only, and takes longer to say so to the second of two."""
+
+    def answer(self, service: str, method: str, args: list[Any]) -> Any:
+        if service == "object" and args[1] != 2:
+            time.sleep(0.3 if args[3] == "sale.order" else 0)
+            raise Fault("odoo.exceptions.AccessDenied", "Access Denied")
+        return super().answer(service, method, args)
+
+
+def test_threads_that_ask_as_a_user_no_longer_there_all_go_on_as_the_one_who_logged_in() -> None:
+    users = Remembered()
+    fake = WithoutHim()
+    for model in ("res.partner", "sale.order"):
+        fake.on[model, "search_count"] = lambda *_: 1
+    with running(fake), fake.session(users=users) as session:
+        answers = session.map(lambda model: session.call(model, "search_count", []), ["res.partner", "sale.order"])
+    assert [answer.get() for answer in answers] == [1, 1]
+    assert users.user_id == 2
+
+
+def test_the_company_is_that_of_who_logs_in_not_of_who_was_remembered() -> None:
+    company_of = {"admin": 1, "somebody": 5}
+    fake = WithoutHim()
+    fake.on["res.users", "search_read"] = lambda domain, _: [{"id": 2, "company_id": [company_of[domain[0][2]], "Us"]}]
+    fake.on["res.company", "read"] = lambda ids, _: [
+        {"id": ids[0], "name": "Us", "currency_id": [3, "EUR"], "country_id": False}
+    ]
+    with running(fake), fake.session(users=Remembered()) as session:
+        assert session.company()["id"] == 1
+
+
+def test_the_clock_tells_when_the_session_began_however_late_it_is_asked(odoo: FakeOdoo) -> None:
+    login_date = datetime(2026, 5, 1, 8, 30, tzinfo=UTC)
+    odoo.on["res.users", "read"] = lambda *_: [{"id": 2, "login_date": "2026-05-01 08:30:00"}]
+    odoo.on["res.partner", "search_count"] = lambda *_: 1
+    with odoo.session() as session:
+        session.call("res.partner", "search_count", [])
+        time.sleep(0.3)
+        clock = session.clock()
+        assert timedelta(seconds=0.3) <= login_date - clock < timedelta(seconds=5)
+        assert session.clock() == clock
 
 
 def test_the_version_is_text_for_people(odoo: FakeOdoo) -> None:

@@ -47,11 +47,13 @@ def search_read(
     last = 0
     while True:
         later = [["id", ">", last], *domain]
-        rows = _rows(session, model, later, list(fields) or ["id"], names, limit=batch, order="id", context=extra)
+        found, rows = _page(
+            session, model, later, list(fields) or ["id"], names=names, limit=batch, order="id", context=extra
+        )
         yield from rows
-        if len(rows) < batch:
+        if len(found) < batch:
             return
-        last = rows[-1]["id"]
+        last = found[-1]["id"]
 
 
 def changed_since(
@@ -77,16 +79,24 @@ def changed_since(
 
     while True:
         bound = [["write_date", ">=", lower]] if lower else [["write_date", "!=", False]]
-        rows = _rows(
-            session, model, [*bound, *domain], wanted, names, limit=batch, order="write_date, id", context=extra
+        found, rows = _page(
+            session,
+            model,
+            [*bound, *domain],
+            wanted,
+            names=names,
+            limit=batch,
+            order="write_date, id",
+            context=extra,
         )
-        if len(rows) < batch:
+        if len(found) < batch:
             yield from rows
             break
         # Stamps have microseconds but are told in seconds, so the last second may be cut anywhere: it is read
         # separately and completely, by id, however many records one transaction has written.
-        second = rows[-1]["write_date"][:19]
-        yield from (row for row in rows if row["write_date"][:19] != second)
+        second = found[-1]["write_date"][:19]
+        cut = {row["id"] for row in found if row["write_date"][:19] == second}
+        yield from (row for row in rows if row["id"] not in cut)
         start = instant(second)
         assert start is not None
         lower = encode(start + timedelta(seconds=1))
@@ -123,15 +133,22 @@ def newest_writes(
     return [{**row, "write_date": instant(row["write_date"])} for row in rows]
 
 
-def _rows(
-    session: OdooSession, model: str, domain: Sequence[Any], fields: Sequence[str], names: bool, **options: Any
-) -> list[Row]:
-    """One page of records. ``search_read`` cannot leave the names out on every generation, ``read`` can."""
+def _page(
+    session: OdooSession, model: str, domain: Sequence[Any], fields: Sequence[str], *, names: bool, **options: Any
+) -> tuple[list[Row], list[Row]]:
+    """One page of records: as they were found, by which the next page is found, and their rows.
+
+    The two are one where one call gives both. ``search_read`` cannot leave the names of many2one out on every
+    generation, ``read`` can; meanwhile others may delete a record, which then has no row, or write it again.
+    """
     known = {} if names else session.features.fields(model)
     if not any(known.get(name, {}).get("type") == "many2one" for name in fields):
-        return session.call(model, "search_read", domain, fields, **options)
-    ids = session.call(model, "search", domain, **options)
-    return session.call(model, "read", ids, fields, load=None, context=options["context"]) if ids else []
+        rows: list[Row] = session.call(model, "search_read", domain, fields, **options)
+        return rows, rows
+    stamps = [name for name in fields if name == "write_date"] or ["id"]
+    found: list[Row] = session.call(model, "search_read", domain, stamps, **options)
+    ids = [row["id"] for row in found]
+    return found, session.call(model, "read", ids, fields, load=None, context=options["context"]) if ids else []
 
 
 def read(
@@ -147,7 +164,10 @@ def read(
 
     def part(wanted: list[int]) -> list[Row]:
         there = [["id", "in", wanted]]
-        return _rows(session, model, there, list(fields) or ["id"], names, order="id", context={"active_test": False})
+        _, rows = _page(
+            session, model, there, list(fields) or ["id"], names=names, order="id", context={"active_test": False}
+        )
+        return rows
 
     attempts = session.map(part, chunks(dict.fromkeys(ids), batch))
     return {row["id"]: row for attempt in attempts for row in attempt.get()}

@@ -10,7 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -164,6 +164,7 @@ class OdooSession:
         self._version: str | None = None
         self._company: dict[str, Any] | None = None
         self._clock: datetime | None = None
+        self._begun: float | None = None
         self._lock = threading.RLock()
         self._pool: queue.LifoQueue[Transport | None] = queue.LifoQueue()
         for _ in range(connections):
@@ -205,25 +206,29 @@ class OdooSession:
             )
         write = method not in READS
         keywords = {**encode(kwargs), "context": {**self.context, **encode(context)}}
-        what = [model, method, encode(args), keywords]
+        params = [model, method, encode(args), keywords]
 
-        def call(user_id: int) -> Any:
+        def ask(user_id: int) -> Any:
             def once(transport: Transport) -> Any:
                 started = time.perf_counter()
                 try:
-                    return transport.rpc("object", "execute_kw", [self.db, user_id, self._password, *what], model=model)
+                    return transport.rpc(
+                        "object", "execute_kw", [self.db, user_id, self._password, *params], model=model
+                    )
                 finally:
                     self.counters.add(model, method, time.perf_counter() - started, write=write)
 
             return self._patiently(once, write=write, again=again)
 
+        user_id, sure = self._user()
         try:
-            return call(self._user())
+            return ask(user_id)
         except OdooLoginFailed:
-            if self._logged_in:
+            if sure:
                 raise
-        # Who was remembered is no longer there, or has another password: the server has done nothing yet.
-        return call(self.login_now())
+        # Who was remembered is no longer there, or has another password: the server has done nothing yet. Another
+        # thread may have logged in meanwhile.
+        return ask(self.login_now())
 
     def _patiently(self, send: Callable[[Transport], R], *, write: bool = False, again: bool = True) -> R:
         def retryable(error: BaseException) -> bool:
@@ -247,6 +252,8 @@ class OdooSession:
         )
 
     def _over_a_connection(self, send: Callable[[Transport], R]) -> R:
+        if self._begun is None:
+            self._begun = time.monotonic()
         if self._pace:
             self._pace.try_acquire()
         transport = self._pool.get()
@@ -270,12 +277,12 @@ class OdooSession:
                 self._user_id, self._logged_in = int(user_id), True
             return self._user_id
 
-    def _user(self) -> int:
-        """The user's database id, as it is remembered or by logging in."""
+    def _user(self) -> tuple[int, bool]:
+        """The user's database id, as it is remembered or by logging in, and whether it comes from a login."""
         with self._lock:
             if self._user_id is None and self.users:
                 self._user_id = self.users.recall()
-            return self._user_id or self.login_now()
+            return self._user_id or self.login_now(), self._logged_in
 
     # What the server is
 
@@ -292,7 +299,7 @@ class OdooSession:
     def company(self) -> dict[str, Any]:
         """The user's company: ``{"id", "name", "currency_id", "currency", "country_code"}``, read once."""
         if self._company is None:
-            user = self.call("res.users", "read", [self._user()], ["company_id"])[0]
+            (user,) = self.call("res.users", "search_read", [["login", "=", self.login]], ["company_id"])
             company = self.call("res.company", "read", [user["company_id"][0]], ["name", "currency_id", "country_id"])[
                 0
             ]
@@ -307,15 +314,19 @@ class OdooSession:
         return self._company
 
     def clock(self) -> datetime:
-        """An instant of the database's own clock that has passed: when the session's user logged in last, in whole
-        seconds. Whatever begins from now on is stamped at or after it.
+        """An instant of the database's own clock that had passed when this session made its first call: what begins
+        after that call is stamped at or after it, and what the session reads is no older.
 
-        Nothing else tells the clock by which ``write_date`` is stamped without writing. Where the server keeps no
-        record of logins it is the beginning of time. Read once, for which the session logs in if it has not yet.
+        It is when the user logged in last, here or elsewhere, in whole seconds, less the time that has passed since the
+        first call: nothing else tells the clock by which ``write_date`` is stamped without writing. Where the server
+        keeps no record of logins it is the beginning of time. Read once, for which the session logs in if it has not
+        yet.
         """
         if self._clock is None:
             user = self.call("res.users", "read", [self.login_now()], ["login_date"])[0]
-            self._clock = instant(user["login_date"]) or BEGINNING
+            logged_in = instant(user["login_date"])
+            passed = timedelta(seconds=time.monotonic() - (self._begun or 0))
+            self._clock = logged_in - passed if logged_in else BEGINNING
         return self._clock
 
     # Many at once

@@ -166,12 +166,13 @@ def _pull_bound(context: SyncContext, entity: Entity, fields: list[str]) -> int:
     with context.warehouse.transaction() as tx:
         cursor = parse_instant(tx.cursor(cursor_name))
         unread = _unread(tx, entity, cursor - context.overlap if cursor else None)
+        newest = tx.read(sa.select(sa.func.max(BINDINGS.c.bound_at)).where(BINDINGS.c.entity == entity.name)).item()
     changed = there = 0
     for records in ahead(_whole(context, entity, unread, fields)):
         changed += _land(context, entity, records)
         there += len(records)
     # What was not there to be read is looked for again.
-    if there == len(unread) and (unread or cursor is None):
+    if there == len(unread) and (cursor is None or (newest and newest >= cursor)):
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, now.isoformat())
     return changed
