@@ -2,6 +2,9 @@
 
 import atexit
 import gc
+from typing import Final
+
+_USUAL: Final = gc.get_threshold()
 
 
 def collect_rarely() -> None:
@@ -12,3 +15,9 @@ def collect_rarely() -> None:
     """
     gc.set_threshold(100_000, 20, 20)
     atexit.register(gc.freeze)
+
+
+def collect_as_usual() -> None:
+    """Takes :func:`collect_rarely` back: for a process that turns out to last."""
+    gc.set_threshold(*_USUAL)
+    atexit.unregister(gc.freeze)

@@ -19,6 +19,7 @@ from unierp_assets.warehouse.tables import (
     ORDER_RECONCILIATION,
     PENDING,
     QUARANTINE,
+    RECONCILIATION_SUMMARY,
     SALES_DAILY,
     STAGING,
     STOCK_RECONCILIATION,
@@ -603,6 +604,16 @@ class TestRebuilding:
                 case "merge":
                     merged(tx, "customers", "7", "8")
         assert set(rebuild_reports(warehouse, "run-2")) == {"order_reconciliation", "reconciliation_summary"}
+
+    def test_an_entity_that_is_no_more_leaves_the_summary(self, warehouse: Warehouse) -> None:
+        rebuild_reports(warehouse, "run-1")
+        summary = warehouse.read(RECONCILIATION_SUMMARY)
+        former = summary.head(1).with_columns(entity=pl.lit("former"), missing=pl.lit(5, pl.Int64))
+        with warehouse.transaction() as tx:
+            tx.upsert(RECONCILIATION_SUMMARY, former)
+            shop(tx, "stock_levels", {"key": "1", "variant": "1", "location": "1", "available": D(1)})
+        rebuild_reports(warehouse, "run-2")
+        assert reconciliation(warehouse).differences == 1
 
     def test_rows_that_are_gone_leave_the_reports(self, warehouse: Warehouse) -> None:
         with warehouse.transaction() as tx:

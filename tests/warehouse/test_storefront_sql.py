@@ -2,13 +2,16 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, cast
 
 import polars as pl
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 from sqlalchemy import create_engine, make_url
 
@@ -24,8 +27,10 @@ from unierp_assets.storefront.source import (
 )
 from unierp_assets.storefront.sql import SqlStorefront
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.extract import extents, extract
+from unierp_assets.sync.extract import changed_tables, extents, extract
+from unierp_assets.sync.rewind import rewind
 from unierp_assets.warehouse import Warehouse
+from unierp_assets.warehouse.tables import LANDING_STOREFRONT
 
 T0 = datetime(2026, 5, 1, 8, 30, 15, 123456, tzinfo=UTC)
 
@@ -518,3 +523,44 @@ def test_what_is_no_postgresql_address_is_refused_without_repeating_it(url: str)
     assert "s3cret-word" not in str(refused.value)
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+class Unreliable:
+    """A shop that is gone after some pages."""
+
+    def __init__(self, shop: SqlStorefront, pages: int) -> None:
+        self._shop = shop
+        self._pages = pages
+
+    def changed(self, *arguments: Any) -> pl.DataFrame:
+        if not self._pages:
+            raise StorefrontUnavailable("gone")
+        self._pages -= 1
+        return self._shop.changed(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shop, name)
+
+
+def test_a_second_reading_of_everything_that_breaks_off_is_finished_by_the_next_run(
+    owner: psycopg.Connection, shop: SqlStorefront, warehouse: Warehouse
+) -> None:
+    owner.execute(
+        "INSERT INTO shop.customer_groups (id, name, updated_at) SELECT n, n::text, %s + n * interval '1 hour' "
+        "FROM generate_series(1, 100) AS n",
+        [T0 - timedelta(days=30)],
+    )
+    context = SyncContext(warehouse, shop, OdooSession("http://127.0.0.1:9", "db", "a", "b"), "run", slice_rows=10)
+    extract(context, "customer_groups")
+    assert changed_tables(context, ["customer_groups"]) == []
+    landing = LANDING_STOREFRONT["customer_groups"]
+    with warehouse.transaction() as tx:
+        tx.execute(sa.update(landing).values(name="what only a reading of everything mends"))
+    rewind(warehouse, "night")
+    broken = replace(context, storefront=cast("Storefront", Unreliable(shop, pages=3)))
+    with pytest.raises(StorefrontUnavailable):
+        extract(broken, "customer_groups")
+    assert changed_tables(context, ["customer_groups"]) == ["customer_groups"]
+    extract(context, "customer_groups")
+    assert set(warehouse.read(landing)["name"]) == {str(number) for number in range(1, 101)}
+    assert changed_tables(context, ["customer_groups"]) == []

@@ -196,7 +196,7 @@ def test_a_migration_that_adds_a_column_has_the_rows_that_are_there_read_anew(po
     text = written.read_text()
     assert text.count("op.add_column('categories'") == 3
     for statement in (
-        "DELETE FROM sync.cursors WHERE name = 'extract:categories'",
+        "DELETE FROM sync.cursors WHERE name IN ('extract:categories', 'read:landing_storefront.categories')",
         "DELETE FROM sync.cursors WHERE name = 'stage:categories'",
         "DELETE FROM landing_unierp.categories; DELETE FROM sync.cursors WHERE name = 'pull:categories:bound'",
     ):

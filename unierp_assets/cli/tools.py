@@ -36,9 +36,11 @@ def worker(
     import os
 
     from unierp_assets.lab.services import resolve_services
+    from unierp_assets.memory import collect_as_usual
     from unierp_assets.resources.instance import prepare_dagster_home
     from unierp_assets.settings import get_settings
 
+    collect_as_usual()
     if "DAGSTER_HOME" not in os.environ:
         settings = get_settings()
         services = resolve_services(settings, version_of(odoo), start=False, workers=True)

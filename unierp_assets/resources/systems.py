@@ -49,8 +49,7 @@ class WarehouseResource(SystemResource):
 
         warehouse = Warehouse(self.url) if self.url else open_warehouse(get_settings(), running_services())
         # Once per run: a warehouse that is behind, or new, is brought up to date before the first step touches it.
-        if not warehouse.is_current():
-            warehouse.upgrade()
+        warehouse.upgrade()
         return warehouse
 
     def get(self) -> "Warehouse":

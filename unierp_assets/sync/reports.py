@@ -79,6 +79,8 @@ def rebuild_reports(warehouse: Warehouse, run_id: str) -> dict[str, int]:
         for report in stale:
             rebuilt |= report.rebuild(tx)
         if stale:
+            former = RECONCILIATION_SUMMARY.c.entity.not_in([*ENTITIES])
+            tx.execute(sa.delete(RECONCILIATION_SUMMARY).where(former))
             tx.set_cursors({f"{_CURSOR}{report.name}": f"{inputs} {run_id}" for report, inputs in stale.items()})
     return rebuilt
 
@@ -584,21 +586,33 @@ def _refill(tx: Transaction, table: sa.Table, statement: sa.Executable) -> int:
 @dataclass(frozen=True, slots=True)
 class _Report:
     """What is rebuilt together, and what it is made of: the tables ``inputs``, and of what is pending, merged and
-    quarantined the rows of the entities in ``beside``. It needs the verdicts of the entities it ``judges``."""
+    quarantined the rows of the entities in ``beside``. It needs the verdicts of the entities it ``judges``; ``way``
+    tells what of their declarations goes into it."""
 
     name: str
     inputs: tuple[sa.Table, ...]
     rebuild: Callable[[Transaction], dict[str, int]]
     beside: frozenset[str] = frozenset()
     judges: tuple[str, ...] = ()
+    way: str = ""
 
 
-def _of_entities(name: str, entities: Sequence[Entity], rebuild: Callable[[Transaction], dict[str, int]]) -> _Report:
-    """A report that is made of the verdicts of these entities."""
+def _of_entities(
+    name: str, entities: Sequence[Entity], rebuild: Callable[[Transaction], dict[str, int]], place: int = 0
+) -> _Report:
+    """A report that is made of the verdicts of these entities; ``place`` is where it stands among others like it."""
     targets = {field.target for entity in entities for field in entity.compared if field.target}
     names = tuple(entity.name for entity in entities)
     inputs = (*(STAGING[each] for each in names), *(LANDING_UNIERP[each] for each in names))
-    return _Report(name, inputs, rebuild, frozenset({*names, *targets}), names)
+    declared = [
+        (
+            entity.domain,
+            str(entity.withdrawal),
+            [(field.name, str(field.kind), field.target) for field in entity.compared],
+        )
+        for entity in entities
+    ]
+    return _Report(name, inputs, rebuild, frozenset({*names, *targets}), names, f"{place} {declared}")
 
 
 _REPORTS: Final = (
@@ -614,7 +628,9 @@ _REPORTS: Final = (
         _rebuild_orders,
     ),
     *(
-        _of_entities(f"reconciliation of {entity.name}", [entity], partial(_summarise, position=place, entity=entity))
+        _of_entities(
+            f"reconciliation of {entity.name}", [entity], partial(_summarise, position=place, entity=entity), place
+        )
         for place, entity in enumerate(ENTITIES.values(), start=1)
     ),
 )
@@ -629,7 +645,7 @@ def _stale(tx: Transaction) -> dict[_Report, str]:
     """The reports whose inputs are not what they were made of, each with a text that tells these inputs: it changes
     with them, and with the program that makes the report."""
     numbered = {table for report in _REPORTS for table in report.inputs}
-    states = dict.fromkeys(((table.fullname, "") for table in numbered), ("", 0)) | {
+    states = {
         (name, entity): (newest, rows)
         for name, entity, newest, rows in tx.read(
             sa.union_all(*map(_state_of_numbered, numbered), *map(_states_beside, _CHANGED_AT))
@@ -642,7 +658,7 @@ def _stale(tx: Transaction) -> dict[_Report, str]:
         made_of = sorted(
             (where, state) for where, state in states.items() if where[0] in names or where[1] in report.beside
         )
-        inputs = hashlib.sha256(_PROGRAM + repr(made_of).encode()).hexdigest()
+        inputs = hashlib.sha256(_PROGRAM + repr((report.way, made_of)).encode()).hexdigest()
         if known.get(f"{_CURSOR}{report.name}", "").split(" ")[0] != inputs:
             stale[report] = inputs
     return stale

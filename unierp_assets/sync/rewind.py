@@ -28,5 +28,7 @@ def rewind(warehouse: Warehouse, run_id: str) -> bool:
         )
         tx.execute(sa.update(CURSORS).where(instants).values(value=values.BEGINNING.isoformat()))
         tx.execute(sa.update(CURSORS).where(names == "bindings").values(value="0"))
+        # Until all was read again, no table counts as read: a run that dies meanwhile leaves rows for the next one.
+        tx.execute(sa.delete(CURSORS).where(names.startswith("read:", autoescape=True)))
         tx.set_cursor(_REWOUND, run_id)
         return True

@@ -46,7 +46,8 @@ VERSION_SCHEMA = "sync"
 """Schema of the table that remembers which migrations were applied."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 _FORGET = {
-    "landing_storefront": "DELETE FROM sync.cursors WHERE name = 'extract:{table}'",
+    "landing_storefront": "DELETE FROM sync.cursors WHERE name IN "
+    "('extract:{table}', 'read:landing_storefront.{table}')",
     "staging": "DELETE FROM sync.cursors WHERE name = 'stage:{table}'",
     "landing_unierp": "DELETE FROM landing_unierp.{table}; DELETE FROM sync.cursors WHERE name = 'pull:{table}:bound'",
 }

@@ -10,7 +10,6 @@ import socket
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from functools import cache, lru_cache
 from itertools import count
 from pathlib import Path
@@ -34,6 +33,11 @@ _FEW: Final = 500
 _MAINTENANCE_DATABASE: Final = "postgres"
 _SHAPE: Final = "shape"
 """Name of the cursor that remembers which migrations the database was brought up to date with."""
+_SET_CURSORS: Final = sa.text(
+    f"INSERT INTO {CURSORS.fullname} (name, value)"  # noqa: S608  # a name of ours
+    " SELECT * FROM unnest(CAST(:names AS text[]), CAST(:positions AS text[]))"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()"
+)
 
 Rows = ReturnsRows | sa.Table
 
@@ -159,22 +163,11 @@ class Transaction:
 
     def set_cursor(self, name: str, value: str | None) -> None:
         """Remembers a position under a name, in this transaction."""
-        moved = sa.update(CURSORS).where(CURSORS.c.name == name).values(value=value, updated_at=sa.func.now())
-        # Known names are the rule, and this statement is compiled once: one with ON CONFLICT is each time.
-        if self.execute(moved):
-            return
-        statement = insert(CURSORS).values(name=name, value=value)
-        self.execute(
-            statement.on_conflict_do_update(
-                index_elements=["name"], set_={"value": statement.excluded.value, "updated_at": sa.func.now()}
-            )
-        )
+        self.set_cursors({name: value})
 
-    def set_cursors(self, values: Mapping[str, str]) -> None:
+    def set_cursors(self, values: Mapping[str, str | None]) -> None:
         """Remembers positions under their names, many at once."""
-        rows = {"name": [*values], "value": [*values.values()], "updated_at": [datetime.now(UTC)] * len(values)}
-        schema = {"name": pl.String(), "value": pl.String(), "updated_at": pl.Datetime("us", "UTC")}
-        self.upsert(CURSORS, pl.DataFrame(rows, schema=schema))
+        self.execute(_SET_CURSORS, {"names": [*values], "positions": [*values.values()]})
 
     def _cursor(self) -> psycopg.Cursor[Any]:
         raw: psycopg.Connection[Any] | None = self._connection.connection.driver_connection
