@@ -499,20 +499,22 @@ class Pipeline:
                 self._note(entity, load_entity(self.context, entity))
 
     def _count(self) -> None:
-        with self.context.warehouse.transaction() as tx:
-            for entity in self.entities:
-                counts = self.summary.entities[entity.name]
-                staged = STAGING[entity.name]
-                by_status = dict(
-                    tx.read(sa.select(staged.c._status, sa.func.count()).group_by(staged.c._status)).iter_rows()
-                )
-                waiting = sa.select(sa.func.count()).where(
-                    PENDING.c.entity == entity.name, PENDING.c.state.in_([HELD, UNDONE])
-                )
-                counts.held = tx.read(waiting).item()
-                counts.quarantined = by_status.get(QUARANTINED, 0)
-                busy = counts.created + counts.updated + counts.held + counts.failed
-                counts.unchanged = max(by_status.get(ACCEPTED, 0) - busy, 0)
+        staged = [
+            sa.select(
+                sa.literal(name).label("entity"), STAGING[name].c._status.label("status"), sa.func.count()
+            ).group_by(STAGING[name].c._status)
+            for name in self.summary.entities
+        ]
+        waiting = sa.select(PENDING.c.entity, PENDING.c.state, sa.func.count()).group_by(
+            PENDING.c.entity, PENDING.c.state
+        )
+        found = self.context.warehouse.read(sa.union_all(*staged, waiting))
+        rows = {(entity, status): count for entity, status, count in found.iter_rows()}
+        for name, counts in self.summary.entities.items():
+            counts.held = rows.get((name, HELD), 0) + rows.get((name, UNDONE), 0)
+            counts.quarantined = rows.get((name, QUARANTINED), 0)
+            busy = counts.created + counts.updated + counts.held + counts.failed
+            counts.unchanged = max(rows.get((name, ACCEPTED), 0) - busy, 0)
 
 
 def with_requirements(entities: tuple[Entity, ...]) -> tuple[Entity, ...]:
