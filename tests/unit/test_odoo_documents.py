@@ -60,7 +60,7 @@ class Server(FakeOdoo):
             self.on[model, "write"] = self._write(model)
             self.on[model, "create"] = self._create(model)
             self.on[model, "load"] = self._load(model)
-        self.on["res.users", "search_read"] = lambda *_: [{"id": 2, "company_id": [1, "Us"]}]
+        self.on["res.users", "read"] = lambda *_: [{"id": 2, "company_id": [1, "Us"]}]
         self.on["res.company", "read"] = lambda *_: [
             {"id": 1, "name": "Us", "currency_id": [1, "EUR"], "country_id": False}
         ]

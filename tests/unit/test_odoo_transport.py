@@ -354,7 +354,7 @@ def test_the_number_of_connections_is_bounded(connections: int) -> None:
 
 
 def test_the_company_is_read_once(odoo: FakeOdoo) -> None:
-    odoo.on["res.users", "search_read"] = lambda *_: [{"id": 2, "company_id": [1, "Us"]}]
+    odoo.on["res.users", "read"] = lambda *_: [{"id": 2, "company_id": [1, "Us"]}]
     odoo.on["res.company", "read"] = lambda *_: [
         {"id": 1, "name": "Us", "currency_id": [3, "EUR"], "country_id": [9, "France"]}
     ]
@@ -384,7 +384,7 @@ class Remembered:
         self.user_id = user_id
 
 
-class WithoutHim(FakeOdoo):
+class WithoutTheRemembered(FakeOdoo):
     """A server that knows user 2 only, and takes longer to say so to the second of two."""
 
     def answer(self, service: str, method: str, args: list[Any]) -> Any:
@@ -396,7 +396,7 @@ class WithoutHim(FakeOdoo):
 
 def test_threads_that_ask_as_a_user_no_longer_there_all_go_on_as_the_one_who_logged_in() -> None:
     users = Remembered()
-    fake = WithoutHim()
+    fake = WithoutTheRemembered()
     for model in ("res.partner", "sale.order"):
         fake.on[model, "search_count"] = lambda *_: 1
     with running(fake), fake.session(users=users) as session:
@@ -406,9 +406,9 @@ def test_threads_that_ask_as_a_user_no_longer_there_all_go_on_as_the_one_who_log
 
 
 def test_the_company_is_that_of_who_logs_in_not_of_who_was_remembered() -> None:
-    company_of = {"admin": 1, "somebody": 5}
-    fake = WithoutHim()
-    fake.on["res.users", "search_read"] = lambda domain, _: [{"id": 2, "company_id": [company_of[domain[0][2]], "Us"]}]
+    company_of = {2: 1, Remembered.user_id: 5}
+    fake = WithoutTheRemembered()
+    fake.on["res.users", "read"] = lambda ids, _: [{"id": ids[0], "company_id": [company_of[ids[0]], "Us"]}]
     fake.on["res.company", "read"] = lambda ids, _: [
         {"id": ids[0], "name": "Us", "currency_id": [3, "EUR"], "country_id": False}
     ]

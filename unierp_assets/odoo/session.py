@@ -299,7 +299,7 @@ class OdooSession:
     def company(self) -> dict[str, Any]:
         """The user's company: ``{"id", "name", "currency_id", "currency", "country_code"}``, read once."""
         if self._company is None:
-            (user,) = self.call("res.users", "search_read", [["login", "=", self.login]], ["company_id"])
+            user = self._own("company_id")
             company = self.call("res.company", "read", [user["company_id"][0]], ["name", "currency_id", "country_id"])[
                 0
             ]
@@ -312,6 +312,14 @@ class OdooSession:
                 "country_code": country[0]["code"] if country else None,
             }
         return self._company
+
+    def _own(self, field: str) -> dict[str, Any]:
+        """A field of the session's user. Where the remembered one turns out to be no longer there, of who logged in."""
+        while True:
+            user_id, _ = self._user()
+            rows: list[dict[str, Any]] = self.call("res.users", "read", [user_id], [field])
+            if user_id == self._user()[0]:
+                return rows[0]
 
     def clock(self) -> datetime:
         """An instant of the database's own clock that had passed when this session made its first call: what begins
