@@ -110,7 +110,7 @@ class World:
         drop_database(self.warehouse_server, self.warehouse_name)
 
     def unread(self) -> dict[str, list[str]]:
-        """Keys of the records that were written in Odoo after the warehouse read them last, by entity.
+        """Keys of the records that the warehouse never read or that were written in Odoo after it did, by entity.
 
         Stock is left out: it has no record of its own there."""
         found: dict[str, list[str]] = {}
@@ -123,7 +123,7 @@ class World:
                 f"SELECT b.key, b.odoo_id, l.write_date AT TIME ZONE 'UTC' FROM sync.bindings b "
                 f"LEFT JOIN landing_unierp.{entity.name} l USING (key) WHERE b.entity = '{entity.name}'"
             )
-            if keys := [key for key, id_, stamp in read if written.get(id_) != stamp]:
+            if keys := [key for key, id_, stamp in read if stamp is None or written.get(id_) != stamp]:
                 found[entity.name] = keys
         return found
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from world import Loaded, World, make_world
 
 from unierp_assets.entities import ENTITIES
@@ -19,7 +20,10 @@ from unierp_assets.sync import pipeline
 from unierp_assets.sync.pipeline import Pipeline, Summary
 from unierp_assets.sync.preflight import WrongServer
 from unierp_assets.sync.removal import note_removed
+from unierp_assets.sync.rewind import rewind
+from unierp_assets.sync.state import binding_rows
 from unierp_assets.warehouse.errors import WarehouseLocked
+from unierp_assets.warehouse.tables import BINDINGS
 
 if TYPE_CHECKING:
     from conftest import RunningOdoo
@@ -159,6 +163,35 @@ def test_what_was_read_again_is_left_behind_although_nothing_newer_was_written(w
         "GROUP BY entity, value HAVING max(bound_at) >= value::timestamptz"
     )
     assert behind == []
+
+
+@pytest.mark.newest
+def test_what_odoo_names_by_itself_stands_for_nothing_of_ours(world: World) -> None:
+    """Odoo 14 names the journal entry of a payment that is loaded, in our namespace and after the payment's name."""
+    payments = "SELECT key, odoo_id FROM sync.bindings WHERE entity = 'payments' ORDER BY key"
+    read = "SELECT key, odoo_id FROM landing_unierp.payments WHERE NOT _deleted ORDER BY key"
+    before = world.warehouse_rows(payments)
+    assert world.warehouse_rows(read) == before
+    names = [
+        {"module": "unierp", "name": f"payments__0{key}_account_move", "model": "account.move", "res_id": id_}
+        for key, id_ in before
+    ]
+    world.session.call("ir.model.data", "create", names)
+    assert_nothing_was_written(world.sync())
+    assert world.warehouse_rows(payments) == before
+
+    # An earlier version took them for payments; reading everything again mends that.
+    with world.warehouse.transaction() as tx:
+        tx.execute(sa.delete(BINDINGS).where(BINDINGS.c.entity == ""))
+        mistaken = {f"0{key}_account_move": id_ for key, id_ in before}
+        tx.upsert(BINDINGS, binding_rows("payments", "account.payment", mistaken, "earlier"))
+    context = world.context()
+    rewind(world.warehouse, context.run_id)
+    Pipeline(context).sync()
+    assert world.warehouse_rows(payments) == before
+    assert world.warehouse_rows(read) == before
+    assert world.unread() == {}
+    assert_nothing_was_written(world.sync())
 
 
 @pytest.mark.newest

@@ -14,6 +14,7 @@ from unierp_assets.entities.spec import KEY, Entity, Field, Kind, cleaned
 from unierp_assets.odoo import OdooSession, values
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
+_CODE = re.compile(r"_((?:10|[0-9a-f]?)[0-9a-f]{1,4})~")
 
 
 def external_name(entity: str, key: str) -> str:
@@ -26,11 +27,19 @@ def external_name(entity: str, key: str) -> str:
 
 
 def parse_external_name(name: str) -> tuple[str, str] | None:
-    """Entity and key of an external id's name; None for a name that is not of this form."""
+    """Entity and key of an external id's name; None for a name that :func:`external_name` does not give.
+
+    Odoo 14 names what a record is made of itself: a payment that is loaded as ``payments__3`` takes its journal entry
+    along as ``payments__3_account_move``, whose id may be that of another payment.
+
+    >>> parse_external_name("taxes__DE_5f~19"), parse_external_name("payments__3_account_move")
+    (('taxes', 'DE_19'), None)
+    """
     entity, separator, escaped = name.partition("__")
     if not separator or not entity or not escaped:
         return None
-    return entity, re.sub(r"_([0-9a-f]+)~", lambda match: chr(int(match.group(1), 16)), escaped)
+    key = _CODE.sub(lambda match: chr(int(match.group(1), 16)), escaped)
+    return (entity, key) if external_name(entity, key) == name else None
 
 
 class Lookups:
