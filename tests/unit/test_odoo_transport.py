@@ -339,6 +339,24 @@ def test_a_mistake_of_the_program_is_not_taken_for_an_answer(odoo: FakeOdoo) -> 
         session.map(lambda n: 1 // n, [1, 0, 2])
 
 
+def test_who_is_interrupted_leaves_nobody_at_work(odoo: FakeOdoo) -> None:
+    begun, ended, together = list[int](), list[int](), threading.Barrier(2)
+
+    def work(number: int) -> None:
+        begun.append(number)
+        together.wait(5)
+        if number == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.1)
+        ended.append(number)
+
+    with odoo.session(connections=2) as session, pytest.raises(KeyboardInterrupt):
+        session.map(work, range(9))
+    # Those that had begun have ended, and nobody begins afterwards what the caller has given up.
+    assert sorted(begun) == [0, 1]
+    assert ended == [1]
+
+
 def test_a_closed_session_can_be_used_again(odoo: FakeOdoo) -> None:
     session = odoo.session()
     session.map(lambda _: session.call("res.partner", "search", []), range(3))

@@ -89,8 +89,7 @@ def settle(
     done, their outcomes still say ``changed``. ``family``: items of one stay in one batch, however it is divided, as
     long as there is another family in it.
     """
-    lanes = min(connections or session.connections, session.connections)
-    groups = _parts(items, even_batch(len(items), batch, lanes), family)
+    groups = _parts(items, even_batch(len(items), batch, session.lanes(connections)), family)
     return settle_groups(
         session,
         groups,

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -343,7 +343,7 @@ class OdooSession:
         """``fn`` of each item over at most ``connections`` threads; results in the order of the items.
 
         An :class:`OdooError` of one item is in its :class:`Attempt`; any other exception is raised after all
-        running items have ended. Called from inside ``fn`` it works one by one.
+        running items have ended, and no other is begun. Called from inside ``fn`` it works one by one.
         """
 
         def attempt(item: T) -> Attempt[R]:
@@ -352,21 +352,38 @@ class OdooSession:
             except OdooError as error:
                 return Attempt(error=error)
 
-        everything = list(items)
-        if len(everything) < 2 or min(connections or self.connections, self.connections) < 2 or self._is_inside():
+        everything, lanes = list(items), self.lanes(connections)
+        if len(everything) < 2 or lanes < 2:
             return [attempt(item) for item in everything]
-        gate = threading.Semaphore(min(connections or self.connections, self.connections))
+        gate = threading.Semaphore(lanes)
+        broken: list[BaseException] = []
 
         def guarded(item: T) -> Attempt[R]:
             self._inside.yes = True
             with gate:
-                return attempt(item)
+                if broken:
+                    raise broken[0]
+                try:
+                    return attempt(item)
+                except BaseException as error:
+                    broken.append(error)
+                    raise
 
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self.connections, thread_name_prefix="odoo")
             futures = [self._executor.submit(guarded, item) for item in everything]
-        return [future.result() for future in futures]
+        try:
+            return [future.result() for future in futures]
+        except BaseException as error:
+            broken.append(error)
+            raise
+        finally:
+            wait(futures)
+
+    def lanes(self, connections: int | None = None) -> int:
+        """How many threads :meth:`map` works with when it is called here with this limit."""
+        return 1 if self._is_inside() else min(connections or self.connections, self.connections)
 
     def _is_inside(self) -> bool:
         return getattr(self._inside, "yes", False)

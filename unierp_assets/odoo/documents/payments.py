@@ -71,7 +71,7 @@ def register_payments(
     old = session.features.way("pay") == "post"
     lanes = session.features.number_lanes(connections)
     # payments of one invoice stay together, for two connections must not reconcile one invoice
-    size = even_batch(len(payments), batch, min(lanes or session.connections, session.connections))
+    size = even_batch(len(payments), batch, session.lanes(lanes))
     groups = together(payments, lambda payment: payment.invoice_id, size)
 
     written: set[str] = set()

@@ -57,8 +57,7 @@ def set_stock(
     enter = _by_quants if session.features.way("set_stock") == "quants" else _by_inventory
     if len({row.key for row in rows}) < len(rows):
         raise ValueError("a product, location and lot comes twice")
-    lanes = min(connections or session.connections, session.connections)
-    groups = together(rows, lambda row: row.product_id, even_batch(len(rows), batch, lanes))
+    groups = together(rows, lambda row: row.product_id, even_batch(len(rows), batch, session.lanes(connections)))
 
     written: set[Key] = set()
 
