@@ -1,10 +1,13 @@
 """Broken ways to a server, over real sockets: what was sent, what is lost, what may be repeated."""
 
 import logging
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +26,9 @@ from unierp_assets.odoo import (
     OdooUnavailable,
     OdooUnsupported,
     OdooValidationError,
+    Outcome,
 )
+from unierp_assets.odoo.batches import settle
 
 
 @pytest.fixture
@@ -339,22 +344,78 @@ def test_a_mistake_of_the_program_is_not_taken_for_an_answer(odoo: FakeOdoo) -> 
         session.map(lambda n: 1 // n, [1, 0, 2])
 
 
-def test_who_is_interrupted_leaves_nobody_at_work(odoo: FakeOdoo) -> None:
-    begun, ended, together = list[int](), list[int](), threading.Barrier(2)
+@contextmanager
+def interruption(moment: threading.Event) -> Iterator[None]:
+    """Interrupts the main thread, as Ctrl-C does, at that moment; the block has to be ended by it."""
+
+    def interrupt() -> None:
+        moment.wait(10)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with ThreadPoolExecutor(1) as beside, pytest.raises(KeyboardInterrupt):
+        beside.submit(interrupt)
+        yield
+
+
+@pytest.mark.parametrize("items", [1, 9])
+@pytest.mark.parametrize("connections", [1, 2])
+def test_whoever_is_interrupted_leaves_no_call_at_work(odoo: FakeOdoo, items: int, connections: int) -> None:
+    begun, ended, first = list[int](), list[int](), threading.Event()
+
+    def write(number: int, *_: object) -> bool:
+        begun.append(number)
+        first.set()
+        time.sleep(0.5)
+        ended.append(number)
+        return True
+
+    odoo.on["res.partner", "write"] = write
+    with odoo.session(connections=connections) as session:
+        with interruption(first):
+            session.map(lambda number: session.call("res.partner", "write", number), range(items))
+        # What had begun has ended, nothing else begins, and the connections are none the worse.
+        assert ended
+        assert sorted(begun) == sorted(ended)
+        assert len(begun) <= connections
+        assert session.call("res.partner", "search", []) == [1, 2]
+        assert len(begun) == len(ended)
+    assert odoo.connections <= connections
+
+
+def test_an_item_that_makes_many_calls_is_given_up_between_two(odoo: FakeOdoo) -> None:
+    begun = threading.Event()
+
+    def write(*_: object) -> bool:
+        if len(odoo.of("res.partner", "write")) > 4:
+            begun.set()
+        time.sleep(0.01)
+        raise Fault("ValidationError", "none of these")
+
+    odoo.on["res.partner", "write"] = write
+
+    def act(part: list[int]) -> list[Outcome[int]]:
+        session.call("res.partner", "write", part)
+        return [Outcome(number) for number in part]
+
+    with odoo.session(connections=2) as session:
+        with interruption(begun):
+            settle(session, range(1000), act, key=lambda number: number, batch=500)
+        assert len(odoo.of("res.partner", "write")) < 100
+
+
+def test_what_broke_a_map_is_told_and_not_what_followed_from_it(odoo: FakeOdoo) -> None:
+    together = threading.Barrier(2)
 
     def work(number: int) -> None:
-        begun.append(number)
         together.wait(5)
-        if number == 0:
-            raise KeyboardInterrupt
+        if number == 1:
+            raise ZeroDivisionError
         time.sleep(0.1)
-        ended.append(number)
+        session.call("res.partner", "write", [number], {})
 
-    with odoo.session(connections=2) as session, pytest.raises(KeyboardInterrupt):
+    with odoo.session(connections=2) as session, pytest.raises(ZeroDivisionError):
         session.map(work, range(9))
-    # Those that had begun have ended, and nobody begins afterwards what the caller has given up.
-    assert sorted(begun) == [0, 1]
-    assert ended == [1]
+    assert not odoo.of("res.partner", "write")
 
 
 def test_a_closed_session_can_be_used_again(odoo: FakeOdoo) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -64,6 +64,9 @@ READS = frozenset(
 # Requests that begin before an answer to the previous one is read would mix up on one connection; a pool slot is one.
 MAX_CONNECTIONS = 64
 
+# A thread that waits for others hears of an interruption when it looks up: polars has signals let it wait on.
+LOOK_UP_SECONDS = 0.2
+
 
 class Counters:
     """Calls of a session, counted without races. ``reads`` and ``writes`` are calls sent, repeats included."""
@@ -113,6 +116,10 @@ class Users(Protocol):
         """Remember it."""
 
 
+class _GivenUp(BaseException):
+    """Ends an item of a map that is given up, whatever it is at: no error of the server's, and none to be told."""
+
+
 class OdooSession:
     """A login to one database, usable from many threads over at most ``connections`` connections.
 
@@ -122,6 +129,8 @@ class OdooSession:
     seconds (it doubles, with jitter).
     ``calls_per_second`` spreads the calls of all threads evenly, repeats included: those that come too early wait.
     ``guard`` may refuse calls; ``guard`` and ``users`` can be set later, too.
+    A caller that is interrupted hears of it once the calls under way have ended, and no other is sent for it: the
+    server does nothing more that nobody waits for.
     """
 
     def __init__(
@@ -170,6 +179,7 @@ class OdooSession:
         for _ in range(connections):
             self._pool.put(None)
         self._executor: ThreadPoolExecutor | None = None
+        self._sender: ThreadPoolExecutor | None = None
         self._inside = threading.local()
 
     def __repr__(self) -> str:
@@ -256,6 +266,26 @@ class OdooSession:
             self._begun = time.monotonic()
         if self._pace:
             self._pace.try_acquire()
+        if self._broken():
+            raise _GivenUp
+        # Signals interrupt the main thread only, in the middle of whatever it is at.
+        if threading.current_thread() is threading.main_thread():
+            return self._out_of_reach(send)
+        return self._send(send)
+
+    def _out_of_reach(self, send: Callable[[Transport], R]) -> R:
+        """Sends from a thread of its own and waits for it, also when the caller is interrupted meanwhile."""
+        with self._lock:
+            if self._sender is None:
+                self._sender = ThreadPoolExecutor(1, thread_name_prefix="odoo-call")
+        try:
+            return self._sender.submit(self._send, send).result()
+        except BaseException:
+            # It does one thing after another: once it has done nothing, what it was sending has ended.
+            self._sender.submit(int).result()
+            raise
+
+    def _send(self, send: Callable[[Transport], R]) -> R:
         transport = self._pool.get()
         try:
             if transport is None:
@@ -342,8 +372,9 @@ class OdooSession:
     def map(self, fn: Callable[[T], R], items: Iterable[T], *, connections: int | None = None) -> list[Attempt[R]]:
         """``fn`` of each item over at most ``connections`` threads; results in the order of the items.
 
-        An :class:`OdooError` of one item is in its :class:`Attempt`; any other exception is raised after all
-        running items have ended, and no other is begun. Called from inside ``fn`` it works one by one.
+        An :class:`OdooError` of one item is in its :class:`Attempt`; any other exception, and an interruption, is
+        raised after all calls under way have ended, and no other is begun. Called from inside ``fn`` it works one by
+        one.
         """
 
         def attempt(item: T) -> Attempt[R]:
@@ -357,42 +388,49 @@ class OdooSession:
             return [attempt(item) for item in everything]
         gate = threading.Semaphore(lanes)
         broken: list[BaseException] = []
+        futures: list[Future[Attempt[R]]] = []
 
         def guarded(item: T) -> Attempt[R]:
-            self._inside.yes = True
+            self._inside.broken = broken
             with gate:
                 if broken:
-                    raise broken[0]
+                    raise _GivenUp
                 try:
                     return attempt(item)
                 except BaseException as error:
                     broken.append(error)
                     raise
 
-        with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(self.connections, thread_name_prefix="odoo")
-            futures = [self._executor.submit(guarded, item) for item in everything]
         try:
+            with self._lock:
+                if self._executor is None:
+                    self._executor = ThreadPoolExecutor(self.connections, thread_name_prefix="odoo")
+                for item in everything:
+                    futures.append(self._executor.submit(guarded, item))
+            while wait(futures, timeout=LOOK_UP_SECONDS, return_when=FIRST_EXCEPTION).not_done and not broken:
+                pass
             return [future.result() for future in futures]
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # it is raised below
             broken.append(error)
-            raise
-        finally:
-            wait(futures)
+        wait(futures)
+        # What others raise because of it came later.
+        raise broken[0]
 
     def lanes(self, connections: int | None = None) -> int:
         """How many threads :meth:`map` works with when it is called here with this limit."""
-        return 1 if self._is_inside() else min(connections or self.connections, self.connections)
+        return 1 if self._broken() is not None else min(connections or self.connections, self.connections)
 
-    def _is_inside(self) -> bool:
-        return getattr(self._inside, "yes", False)
+    def _broken(self) -> list[BaseException] | None:
+        """What has broken the map that this thread works for; None outside of one."""
+        found: list[BaseException] | None = getattr(self._inside, "broken", None)
+        return found
 
     def close(self) -> None:
         """Close the connections; the session can be used again afterwards."""
         with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
+            executors = [self._executor, self._sender]
+            self._executor = self._sender = None
+        for executor in filter(None, executors):
             executor.shutdown()
         for _ in range(self.connections):
             transport = self._pool.get()
