@@ -1,6 +1,9 @@
 """The life of sale orders on real servers: confirmed, delivered, invoiced, posted, paid; and stock."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -31,6 +34,7 @@ from unierp_assets.odoo import (
     set_stock,
     stock_levels,
 )
+from unierp_assets.odoo.transport import Transport
 
 if TYPE_CHECKING:
     from tests.conftest import RunningOdoo
@@ -47,6 +51,28 @@ def shop(odoo_server: "RunningOdoo") -> Iterator[Shop]:
     with OdooSession(database.url, database.db, database.login, database.password) as session:
         yield open_shop(session, "shop")
     odoo_server.drop_database(database.db)
+
+
+class Killed(BaseException):
+    """Ends a caller as SIGKILL would: it does nothing more."""
+
+
+@contextmanager
+def killing(monkeypatch: pytest.MonkeyPatch, *methods: str) -> Iterator[threading.Event]:
+    """Ends the first caller of a ``model.method``, who never hears the answer; tells when the server is at work on
+    it."""
+    rpc, sent = Transport.rpc, threading.Event()
+
+    def watched(self: Transport, service: str, name: str, args: list[Any], **kwargs: Any) -> Any:
+        if service != "object" or f"{args[3]}.{args[4]}" not in methods or sent.is_set():
+            return rpc(self, service, name, args, **kwargs)
+        threading.Timer(0.1, sent.set).start()
+        rpc(self, service, name, args, **kwargs)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transport, "rpc", watched)
+        yield sent
 
 
 def ids_of(outcomes: list[Outcome[Any]]) -> list[int]:
@@ -145,7 +171,7 @@ def test_lost_answers_at_every_step_do_nothing_twice(shop: Shop, monkeypatch: py
         "account.move.action_post",
         "account.payment.load",
         "account.payment.action_post",
-        "account.partial.reconcile.create",
+        "account.partial.reconcile.load",
         "account.full.reconcile.create",
     ]
     orders = shop.orders(4, "lost")
@@ -354,6 +380,28 @@ def test_payments_that_cannot_be_booked_say_why(shop: Shop) -> None:
     assert invoice_state(shop, good) == ("paid", Decimal("0.0"))
 
 
+def test_an_invoice_is_not_settled_again_while_the_server_still_settles_it(
+    shop: Shop, odoo_server: "RunningOdoo", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoices = posted(shop, "late", 40)
+    money = [Payment(f"late-pay{n}", id_, TOTAL, "USD", PAID, f"LATE{n}") for n, id_ in enumerate(invoices)]
+    with (
+        ThreadPoolExecutor(1) as beside,
+        OdooSession(shop.session.url, shop.session.db, odoo_server.login, odoo_server.password) as other,
+        killing(monkeypatch, "account.partial.reconcile.load") as begun,
+    ):
+        killed = beside.submit(register_payments, other, shop.namespace, money, connections=1)
+        assert begun.wait(60)
+        outcomes = register_payments(shop.session, shop.namespace, money, connections=1)
+        assert isinstance(killed.exception(), Killed)
+    assert not failed(outcomes)
+    assert {invoice_state(shop, id_) for id_ in invoices} == {("paid", Decimal("0.0"))}
+    moves = {row["move_id"][0] for row in read(shop.session, "account.payment", ids_of(outcomes), ["move_id"]).values()}
+    lines = receivable(shop, [*invoices, *moves])
+    assert len(lines) == 2 * len(invoices)
+    assert not [line for line in lines if line["amount_residual"]]
+
+
 def test_stock_is_set_to_what_was_counted_and_only_where_it_differs(shop: Shop) -> None:
     since = datetime.now(UTC) - timedelta(seconds=1)
     variants = shop.variants[1:5]
@@ -381,12 +429,35 @@ def test_stock_is_set_to_what_was_counted_and_only_where_it_differs(shop: Shop) 
 def test_a_count_whose_answer_was_lost_is_not_added_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     variant = shop.variants[5]
     quants = shop.session.features.way("set_stock") == "quants"
-    step = "stock.quant.action_apply_inventory" if quants else "stock.inventory.action_validate"
+    step = "stock.inventory.adjustment.name.action_apply" if quants else "stock.inventory.action_validate"
     with losing(monkeypatch, step) as lost:
         (outcome,) = set_stock(shop.session, [StockRow(variant, shop.location, Decimal(6))])
     assert lost
     assert outcome.ok
     assert next(stock_levels(shop.session, [variant])).quantity == 6
+
+
+def test_a_count_is_not_added_to_one_that_the_server_still_completes(
+    shop: Shop, odoo_server: "RunningOdoo", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a sync is killed and the next one is quicker than the server, which goes on with what it was sent."""
+    shop = open_shop(shop.session, "twice", 60)
+    rows = [StockRow(id_, shop.location, Decimal(5)) for id_ in shop.variants]
+    with (
+        ThreadPoolExecutor(1) as beside,
+        OdooSession(shop.session.url, shop.session.db, odoo_server.login, odoo_server.password) as other,
+        killing(
+            monkeypatch, "stock.inventory.adjustment.name.action_apply", "stock.inventory.action_validate"
+        ) as begun,
+    ):
+        killed = beside.submit(set_stock, other, rows, connections=1)
+        assert begun.wait(60)
+        outcomes = set_stock(shop.session, rows, connections=1)
+        assert isinstance(killed.exception(), Killed)
+    assert not failed(outcomes)
+    assert {level.quantity for level in stock_levels(shop.session, shop.variants)} == {Decimal(5)}
+    if shop.session.features.way("set_stock") != "quants":
+        assert not list(search_read(shop.session, "stock.inventory", [["state", "!=", "done"]], ["id"]))
 
 
 def test_reserved_stock_is_told_apart(shop: Shop) -> None:

@@ -243,7 +243,7 @@ def test_lost_answers_at_every_step_undo_nothing_twice(shop: Shop, monkeypatch: 
         "stock.picking.load",
         "account.move.load",
         "account.move.action_post",
-        "account.partial.reconcile.create",
+        "account.partial.reconcile.load",
         "account.full.reconcile.create",
         "sale.order.action_cancel",
     ]

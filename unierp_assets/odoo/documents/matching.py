@@ -3,7 +3,7 @@
 Odoo's own ``account.move.line.reconcile`` takes one pair at a time: two thirds of the time of a payment (117 of
 150 ms on Odoo 19). Where a pair agrees in currency and rate, what it would write is known beforehand: one
 ``account.partial.reconcile`` for the matched amount, and one ``account.full.reconcile`` for a set of lines with nothing
-left. These are created for all such pairs in two calls (26 ms a pair). Everything else (exchange differences,
+left. These are made for all such pairs in two calls (26 ms a pair). Everything else (exchange differences,
 cash-basis taxes, apps with a hook on paid invoices) goes through ``reconcile``. How payments come to be belongs in
 :mod:`.payments`.
 """
@@ -11,9 +11,9 @@ cash-basis taxes, apps with a hook on paid invoices) goes through ``reconcile``.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from unierp_assets.odoo.catalogue import PAID_HOOKS
+from unierp_assets.odoo.loading import load_new
 from unierp_assets.odoo.records import Row
 from unierp_assets.odoo.session import OdooSession
 from unierp_assets.odoo.values import ref
@@ -21,6 +21,8 @@ from unierp_assets.odoo.values import ref
 LINE = "account.move.line"
 PARTIAL = "account.partial.reconcile"
 FULL = "account.full.reconcile"
+# Of the external ids of matches. No sync has one of its own: all of them together settle two lines once.
+NAMESPACE = "unierp_matching"
 FIELDS = [
     "move_id",
     "account_id",
@@ -79,19 +81,24 @@ def reconcile_pairs(
         else:
             matches.extend(found)
     if matches:
-        session.step(PARTIAL, "create", [_partial(match) for match in matches])
+        _settle(session, matches)
     if not regular:
         _complete(session, {line["id"] for rows in lines.values() for line in rows})
 
 
-def _partial(match: Match) -> dict[str, Any]:
-    return {
-        "debit_move_id": match.debit,
-        "credit_move_id": match.credit,
-        "amount": match.amount,
-        "debit_amount_currency": match.amount_currency,
-        "credit_amount_currency": match.amount_currency,
-    }
+def _settle(session: OdooSession, matches: Sequence[Match]) -> None:
+    """Writes the matches, each once, whoever else is at it.
+
+    A server begins a transaction anew by itself when somebody has written the same lines meanwhile: a sync that was
+    killed, say, whose last call it was still working on. ``create`` would then settle them a second time, while
+    ``load`` finds the external id, which a match has for this."""
+    columns = ["id", "debit_move_id/.id", "credit_move_id/.id", "amount"]
+    columns += ["debit_amount_currency", "credit_amount_currency"]
+    rows = [
+        [f"{NAMESPACE}.{m.debit}_{m.credit}", m.debit, m.credit, m.amount, m.amount_currency, m.amount_currency]
+        for m in matches
+    ]
+    load_new(session, PARTIAL, columns, rows, keys=matches)
 
 
 def _receivable(session: OdooSession, moves: Iterable[int]) -> dict[int, list[Row]]:

@@ -8,13 +8,14 @@ from typing import Any
 
 from unierp_assets.odoo.batches import Suspects, even_batch, settle_groups, together
 from unierp_assets.odoo.documents.states import insist
-from unierp_assets.odoo.errors import OdooConcurrencyError
+from unierp_assets.odoo.errors import OdooConcurrencyError, OdooValidationError
 from unierp_assets.odoo.outcomes import Outcome
 from unierp_assets.odoo.records import Row, changed_since, read, search_read, write_changed
 from unierp_assets.odoo.session import OdooSession
 from unierp_assets.odoo.values import chunks, ref
 
 QUANT = "stock.quant"
+ADJUSTMENT = "stock.inventory.adjustment.name"
 INVENTORY = "stock.inventory"
 MODE = {"inventory_mode": True}
 # What people see as the name of a count
@@ -122,10 +123,17 @@ def _differs(session: OdooSession, row: StockRow, quants: Mapping[Key, Sequence[
 
 
 def _by_quants(session: OdooSession, rows: Sequence[StockRow], quants: Mapping[Key, Sequence[Row]]) -> None:
-    """Counts are entered on the quants and then applied together."""
+    """Counts are entered on the quants and then applied together.
+
+    What applies them leaves out those that are applied already, and so does no harm if it comes late: the server goes
+    on with what a killed sync has sent it, and begins anew where somebody else has written meanwhile. A quant's own
+    ``action_apply_inventory`` would then count nothing, and set the stock to zero."""
     known = {row.key: quants[row.key][0]["id"] for row in rows if row.key in quants}
     counts = {
-        known[row.key]: {"inventory_quantity": row.quantity - _counted(quants[row.key][1:])}
+        known[row.key]: {
+            "inventory_quantity": row.quantity - _counted(quants[row.key][1:]),
+            "inventory_quantity_set": True,
+        }
         for row in rows
         if row.key in known
     }
@@ -141,11 +149,14 @@ def _by_quants(session: OdooSession, rows: Sequence[StockRow], quants: Mapping[K
         if row.key not in known
     ]
     made = session.step(QUANT, "create", new, context=MODE) if new else []
-    session.step(QUANT, "action_apply_inventory", [*known.values(), *made], context=MODE)
+    counted = {"inventory_adjustment_name": DOCUMENT, "quant_ids": [[6, 0, [*known.values(), *made]]]}
+    adjustment = session.step(ADJUSTMENT, "create", [counted])
+    session.step(ADJUSTMENT, "action_apply", adjustment, context=MODE)
 
 
 def _by_inventory(session: OdooSession, rows: Sequence[StockRow], quants: Mapping[Key, Sequence[Row]]) -> None:
     """Before Odoo 15: an inventory document, per location where it can hold only one."""
+    _take_back(session, rows)
     several = session.features.has(INVENTORY, "location_ids")
     products = read(session, "product.product", {row.product_id for row in rows}, ["uom_id"])
     locations = sorted({row.location_id for row in rows})
@@ -167,6 +178,28 @@ def _by_inventory(session: OdooSession, rows: Sequence[StockRow], quants: Mappin
         inventory = session.step(INVENTORY, "create", [values])[0]
         session.step(INVENTORY, "action_start", [inventory])
         session.step(INVENTORY, "action_validate", [inventory])
+
+
+def _take_back(session: OdooSession, rows: Sequence[StockRow]) -> None:
+    """Withdraws what a sync that was killed has left open for these products.
+
+    The server may be completing it just now: two such documents for a product without stock would be added up. The
+    one that is withdrawn cannot be completed any more, and one that was completed first cannot be withdrawn."""
+    products = sorted({row.product_id for row in rows})
+    ours = [["name", "=", DOCUMENT], ["state", "in", ["draft", "confirm"]], ["line_ids.product_id", "in", products]]
+    left = [row["id"] for row in search_read(session, INVENTORY, ours, ["id"])]
+    if not left:
+        return
+    try:
+        session.step(INVENTORY, "action_cancel_draft", left)
+    except OdooValidationError as refused:
+        raise OdooConcurrencyError(
+            f"stock that an earlier sync has counted was set meanwhile: {refused.message}",
+            server=session.server,
+            model=INVENTORY,
+            remedy="run again",
+        ) from refused
+    session.step(INVENTORY, "unlink", left)
 
 
 def tidy_stock(session: OdooSession) -> None:
