@@ -121,6 +121,18 @@ def test_a_record_that_a_person_changed_in_unierp_is_news_and_one_that_is_not_ou
     assert (in_shop(world), in_unierp(world), left(world)) == ([], [], [])
 
 
+def test_a_name_that_somebody_else_gave_in_our_namespace_hides_no_record_that_is_gone(world: World) -> None:
+    world.shop("INSERT INTO customer_groups (id, name) VALUES (901, 'Passing')")
+    world.sync()
+    values = {"module": world.context().namespace, "name": "by-hand", "model": "res.partner", "res_id": 1}
+    world.session.call("ir.model.data", "create", [values])
+    assert in_unierp(world) == []
+    world.session.call("res.partner.category", "unlink", [world.odoo_id("customer_groups", "901")])
+    assert set(in_unierp(world)) == set(ENTITIES)
+    world.sync()
+    assert (in_shop(world), in_unierp(world), left(world)) == ([], [], [])
+
+
 def test_stock_that_moved_is_news_of_its_variant(world: World) -> None:
     key = bound(world, "stock_levels")
     ((variant, location),) = world.warehouse_rows(

@@ -15,6 +15,7 @@ from unierp_assets.odoo import OdooSession, values
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
 _CODE = re.compile(r"_((?:10|[0-9a-f]?)[0-9a-f]{1,4})~")
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def external_name(entity: str, key: str) -> str:
@@ -39,7 +40,7 @@ def parse_external_name(name: str) -> tuple[str, str] | None:
     if not separator or not entity or not escaped:
         return None
     key = _CODE.sub(lambda match: chr(int(match.group(1), 16)), escaped)
-    return (entity, key) if external_name(entity, key) == name else None
+    return (entity, key) if external_name(entity, key) == name and not _NO_TEXT.search(key) else None
 
 
 class Lookups:

@@ -153,7 +153,9 @@ def _binding_news(context: SyncContext, cursors: dict[str, str]) -> list[Change]
     if newest > seen:
         names = bindings(context.session, context.namespace, since_id=seen)
         entities = {(parse_external_name(name) or ("", ""))[0] for name in names} & set(ENTITIES)
-        return [Change(name, len(names), f"external ids up to {newest}") for name in sorted(entities)]
+        if entities:
+            return [Change(name, len(names), f"external ids up to {newest}") for name in sorted(entities)]
+        there -= len(names)  # what others have named in our namespace hides nothing that is gone
     if there != known:
         return [Change(name, abs(there - known), f"{there} external ids after {known}") for name in ENTITIES]
     return []
