@@ -592,6 +592,7 @@ def test_stock_that_does_not_become_what_was_set_is_tried_again_alone_and_then_r
             for _, _, line in server.records["stock.inventory"][ids[0]]["line_ids"]:
                 if line["product_id"] != 6:  # a unit that is rounded
                     server.records["stock.quant"][line["product_id"]]["quantity"] = line["product_qty"]
+            server.records["stock.inventory"][ids[0]]["state"] = "done"
             return True
 
         server.on["stock.inventory", "action_start"] = lambda ids: True
@@ -691,6 +692,7 @@ def _line(id_: int, residual: str, own: str | None = None, account: int = 1) -> 
         "account_id": [account, "A"],
         "company_currency_id": [1, "USD"],
         "currency_id": [2, "EUR"] if own else [1, "USD"],
+        "matched_credit_ids": [],
         "amount_residual": float(residual),
         "amount_residual_currency": float(own or residual),
     }

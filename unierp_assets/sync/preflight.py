@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from unierp_assets.entities.spec import Entity
-from unierp_assets.odoo import OdooAccessDenied, OdooSession
+from unierp_assets.odoo import OdooAccessDenied, OdooCircuitOpen, OdooSession
 from unierp_assets.sync.context import SyncContext
 
 SERVER = "server"
@@ -24,7 +24,10 @@ def preflight(context: SyncContext, entities: Iterable[Entity]) -> None:
     context.storefront.check()
     entities = tuple(entities)
     # Over all connections at a time: it is the first that the server's workers hear of the database.
-    for answer in context.session.map(context.session.features.fields, sorted({entity.model for entity in entities})):
+    models = sorted({entity.model for entity in entities})
+    answers = context.session.map(context.session.features.fields, models)
+    # Why UniERP does not answer says more than that it was left alone for it.
+    for answer in sorted(answers, key=lambda answer: isinstance(answer.error, OdooCircuitOpen)):
         answer.get()
     for entity in entities:
         for field in entity.read_back:

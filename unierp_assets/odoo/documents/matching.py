@@ -32,6 +32,7 @@ FIELDS = [
     "amount_residual_currency",
     "reconciled",
     "full_reconcile_id",
+    "matched_credit_ids",
     "date_maturity",
 ]
 
@@ -44,6 +45,7 @@ class Match:
     credit: int
     amount: Decimal  # company currency
     amount_currency: Decimal  # currency of both lines
+    after: int  # the newest partial reconciliation of the invoice line before it, 0 if none
 
 
 def regular_only(session: OdooSession) -> bool:
@@ -91,14 +93,16 @@ def _settle(session: OdooSession, matches: Sequence[Match]) -> None:
 
     A server begins a transaction anew by itself when somebody has written the same lines meanwhile: a sync that was
     killed, say, whose last call it was still working on. ``create`` would then settle them a second time, while
-    ``load`` finds the external id, which a match has for this."""
+    ``load`` finds the external id, which a match has for this. Lines that are open once more, because another payment
+    of theirs was withdrawn, settle each other again by a match of another name."""
     columns = ["id", "debit_move_id/.id", "credit_move_id/.id", "amount"]
     columns += ["debit_amount_currency", "credit_amount_currency"]
+    names = [f"{NAMESPACE}.{match.debit}_{match.credit}_{match.after}" for match in matches]
     rows = [
-        [f"{NAMESPACE}.{m.debit}_{m.credit}", m.debit, m.credit, m.amount, m.amount_currency, m.amount_currency]
-        for m in matches
+        [name, match.debit, match.credit, match.amount, match.amount_currency, match.amount_currency]
+        for name, match in zip(names, matches, strict=True)
     ]
-    load_new(session, PARTIAL, columns, rows, keys=matches)
+    load_new(session, PARTIAL, columns, rows, keys=names)
 
 
 def _receivable(session: OdooSession, moves: Iterable[int]) -> dict[int, list[Row]]:
@@ -146,7 +150,8 @@ def plan_matches(invoice: Sequence[Row], payments: Sequence[Sequence[Row]]) -> l
             ):
                 return None
             amount, amount_currency = min(due, -money), min(due_currency, -money_currency)
-            matches.append(Match(debit["id"], credit["id"], amount, amount_currency))
+            newest = max(debit["matched_credit_ids"], default=0)
+            matches.append(Match(debit["id"], credit["id"], amount, amount_currency, newest))
             left[debit["id"]] = (due - amount, due_currency - amount_currency)
             money, money_currency = money + amount, money_currency + amount_currency
     return matches
