@@ -311,6 +311,20 @@ class TestLocks:
         with warehouse.lock("sync"), warehouse.lock("gate"):
             pass
 
+    def test_it_is_free_before_the_server_has_ended_the_session(
+        self, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import psycopg
+
+        closed = list[psycopg.Connection]()
+        with monkeypatch.context() as patch:
+            patch.setattr(psycopg.Connection, "close", lambda connection: closed.append(connection))
+            with warehouse.lock("sync"):
+                assert warehouse.is_locked("sync")
+            assert not warehouse.is_locked("sync")
+        for connection in closed:
+            connection.close()
+
     def test_a_killed_process_holds_nothing(self, warehouse: Warehouse, tmp_path: Path) -> None:
         held = tmp_path / "held"
         program = (

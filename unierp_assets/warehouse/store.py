@@ -302,7 +302,10 @@ class Warehouse:
                     )
             yield
         finally:
-            # Ending the session frees the lock; that never fails, also when the connection was lost meanwhile.
+            # Ending the session frees the lock, also when the connection was lost meanwhile; but a server that is busy
+            # ends it some time after it was closed, and the next run may ask sooner.
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_advisory_unlock_all()")
             connection.close()
 
     def is_locked(self, name: str) -> bool:
