@@ -1,6 +1,7 @@
 """Broken ways to a server, over real sockets: what was sent, what is lost, what may be repeated."""
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -416,6 +417,29 @@ def test_what_broke_a_map_is_told_and_not_what_followed_from_it(odoo: FakeOdoo) 
     with odoo.session(connections=2) as session, pytest.raises(ZeroDivisionError):
         session.map(work, range(9))
     assert not odoo.of("res.partner", "write")
+
+
+def test_a_session_that_was_used_before_a_fork_connects_anew(odoo: FakeOdoo) -> None:
+    def works() -> bool:
+        found = session.map(lambda _: session.call("res.partner", "search", []), range(2))
+        return [attempt.value for attempt in found] == [[1, 2]] * 2 and session.call("res.partner", "search", []) == [
+            1,
+            2,
+        ]
+
+    with odoo.session() as session:
+        assert works()
+        before = odoo.connections
+        if not (child := os.fork()):
+            signal.alarm(20)
+            failed = 1
+            try:
+                failed = int(not works())
+            finally:
+                os._exit(failed)
+        assert os.waitpid(child, 0)[1] == 0
+        assert odoo.connections > before
+        assert works()
 
 
 def test_a_closed_session_can_be_used_again(odoo: FakeOdoo) -> None:

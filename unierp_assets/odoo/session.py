@@ -4,12 +4,14 @@ Everything that is true of every call belongs here (context, pool, retry rules, 
 means belongs in :mod:`~unierp_assets.odoo.records` and :mod:`~unierp_assets.odoo.documents`.
 """
 
+import os
 import queue
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -175,12 +177,17 @@ class OdooSession:
         self._clock: datetime | None = None
         self._begun: float | None = None
         self._lock = threading.RLock()
+        self._inside = threading.local()
+        self._begin_in_this_process()
+
+    def _begin_in_this_process(self) -> None:
+        """Without connections and threads; those of a process that this one was forked from are not its own."""
+        self._process = os.getpid()
         self._pool: queue.LifoQueue[Transport | None] = queue.LifoQueue()
-        for _ in range(connections):
+        for _ in range(self.connections):
             self._pool.put(None)
         self._executor: ThreadPoolExecutor | None = None
         self._sender: ThreadPoolExecutor | None = None
-        self._inside = threading.local()
 
     def __repr__(self) -> str:
         return f"OdooSession({self.server}, {self.login})"
@@ -268,6 +275,8 @@ class OdooSession:
             self._pace.try_acquire()
         if self._broken():
             raise _GivenUp
+        if self._process != os.getpid():
+            self._begin_in_this_process()
         # Signals interrupt the main thread only, in the middle of whatever it is at.
         if threading.current_thread() is threading.main_thread():
             return self._out_of_reach(send)
@@ -276,13 +285,13 @@ class OdooSession:
     def _out_of_reach(self, send: Callable[[Transport], R]) -> R:
         """Sends from a thread of its own and waits for it, also when the caller is interrupted meanwhile."""
         with self._lock:
-            if self._sender is None:
-                self._sender = ThreadPoolExecutor(1, thread_name_prefix="odoo-call")
+            sender = self._sender = self._sender or ThreadPoolExecutor(1, thread_name_prefix="odoo-call")
         try:
-            return self._sender.submit(self._send, send).result()
+            return sender.submit(self._send, send).result()
         except BaseException:
             # It does one thing after another: once it has done nothing, what it was sending has ended.
-            self._sender.submit(int).result()
+            with suppress(RuntimeError):  # another thread has closed the session
+                sender.submit(int).result()
             raise
 
     def _send(self, send: Callable[[Transport], R]) -> R:
@@ -386,6 +395,8 @@ class OdooSession:
         everything, lanes = list(items), self.lanes(connections)
         if len(everything) < 2 or lanes < 2:
             return [attempt(item) for item in everything]
+        if self._process != os.getpid():
+            self._begin_in_this_process()
         gate = threading.Semaphore(lanes)
         broken: list[BaseException] = []
         futures: list[Future[Attempt[R]]] = []

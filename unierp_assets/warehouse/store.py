@@ -304,9 +304,11 @@ class Warehouse:
         finally:
             # Ending the session frees the lock, also when the connection was lost meanwhile; but a server that is busy
             # ends it some time after it was closed, and the next run may ask sooner.
-            with suppress(psycopg.Error):
-                connection.execute("SELECT pg_advisory_unlock_all()")
-            connection.close()
+            try:
+                with suppress(psycopg.Error):
+                    connection.execute("SELECT pg_advisory_unlock_all()")
+            finally:
+                connection.close()
 
     def is_locked(self, name: str) -> bool:
         """Whether any session holds the lock of this name."""

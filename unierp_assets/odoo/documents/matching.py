@@ -91,10 +91,10 @@ def reconcile_pairs(
 def _settle(session: OdooSession, matches: Sequence[Match]) -> None:
     """Writes the matches, each once, whoever else is at it.
 
-    A server begins a transaction anew by itself when somebody has written the same lines meanwhile: a sync that was
-    killed, say, whose last call it was still working on. ``create`` would then settle them a second time, while
-    ``load`` finds the external id, which a match has for this. Lines that are open once more, because another payment
-    of theirs was withdrawn, settle each other again by a match of another name."""
+    A server begins ``create`` anew by itself when somebody has written the same lines meanwhile, as does the sync after
+    one that was killed while the server was still at work on its call, and then settles them a second time. ``load``
+    is not begun anew, and what was loaded is found by the external id, which a match has for this. Lines that are open
+    once more, because another payment of theirs was withdrawn, settle each other again by a match of another name."""
     columns = ["id", "debit_move_id/.id", "credit_move_id/.id", "amount"]
     columns += ["debit_amount_currency", "credit_amount_currency"]
     names = [f"{NAMESPACE}.{match.debit}_{match.credit}_{match.after}" for match in matches]

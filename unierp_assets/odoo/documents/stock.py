@@ -8,7 +8,7 @@ from typing import Any
 
 from unierp_assets.odoo.batches import Suspects, even_batch, settle_groups, together
 from unierp_assets.odoo.documents.states import insist
-from unierp_assets.odoo.errors import OdooConcurrencyError, OdooValidationError
+from unierp_assets.odoo.errors import OdooConcurrencyError, OdooMissingRecord, OdooValidationError
 from unierp_assets.odoo.outcomes import Outcome
 from unierp_assets.odoo.records import Row, changed_since, read, search_read, write_changed
 from unierp_assets.odoo.session import OdooSession
@@ -192,14 +192,14 @@ def _take_back(session: OdooSession, rows: Sequence[StockRow]) -> None:
         return
     try:
         session.step(INVENTORY, "action_cancel_draft", left)
-    except OdooValidationError as refused:
+        session.step(INVENTORY, "unlink", left)
+    except (OdooMissingRecord, OdooValidationError) as refused:
         raise OdooConcurrencyError(
-            f"stock that an earlier sync has counted was set meanwhile: {refused.message}",
+            f"stock that an earlier sync has counted was set or withdrawn meanwhile: {refused.message}",
             server=session.server,
             model=INVENTORY,
             remedy="run again",
         ) from refused
-    session.step(INVENTORY, "unlink", left)
 
 
 def tidy_stock(session: OdooSession) -> None:
