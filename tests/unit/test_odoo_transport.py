@@ -421,11 +421,8 @@ def test_what_broke_a_map_is_told_and_not_what_followed_from_it(odoo: FakeOdoo) 
 
 def test_a_session_that_was_used_before_a_fork_connects_anew(odoo: FakeOdoo) -> None:
     def works() -> bool:
-        found = session.map(lambda _: session.call("res.partner", "search", []), range(2))
-        return [attempt.value for attempt in found] == [[1, 2]] * 2 and session.call("res.partner", "search", []) == [
-            1,
-            2,
-        ]
+        several = session.map(lambda _: session.call("res.partner", "search", []), range(2))
+        return [*(each.value for each in several), session.call("res.partner", "search", [])] == [[1, 2]] * 3
 
     with odoo.session() as session:
         assert works()
