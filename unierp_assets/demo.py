@@ -9,7 +9,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.storefront.sample import FAULTS_TABLE, RULES, Outcome
-from unierp_assets.sync.state import HELD
+from unierp_assets.sync.memory.state import HELD
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import PENDING, QUARANTINE
 

@@ -16,9 +16,9 @@ from unierp_assets.entities import ENTITIES
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
 from unierp_assets.sync.breaker import circuits
-from unierp_assets.sync.conflicts import open_conflicts
+from unierp_assets.sync.compare.conflicts import open_conflicts
 from unierp_assets.sync.health import behind, lags
-from unierp_assets.sync.state import dead_letters
+from unierp_assets.sync.memory.state import dead_letters
 from unierp_assets.sync.status import quarantined
 from unierp_assets.wiring import Systems
 

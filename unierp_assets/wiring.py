@@ -97,7 +97,7 @@ def guard_storefront(storefront: "SqlStorefront", settings: Settings, warehouse:
 def guard_session(session: "OdooSession", settings: Settings, warehouse: "Warehouse | None") -> None:
     """Puts a circuit breaker before UniERP, remembered in the warehouse if there is one, as is the session's user."""
     from unierp_assets.sync.breaker import unierp_breaker
-    from unierp_assets.sync.users import RememberedUser
+    from unierp_assets.sync.memory.users import RememberedUser
 
     if warehouse is not None:
         session.users = RememberedUser(warehouse, session.server, session.login)

@@ -16,7 +16,7 @@ from unierp_assets.bench.shop import make_shop
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.storefront.contract import UPDATED_AT, contract_tables
 from unierp_assets.storefront.sample import Sample
-from unierp_assets.sync import ledger
+from unierp_assets.sync.memory import ledger
 
 if TYPE_CHECKING:
     from conftest import RunningOdoo

@@ -18,8 +18,8 @@ from typing import Any
 from unierp_assets.odoo.session import READS
 from unierp_assets.odoo.transport import Transport
 from unierp_assets.storefront.sql import SqlStorefront
-from unierp_assets.sync import apply as applying
 from unierp_assets.sync import pipeline
+from unierp_assets.sync.load import apply as applying
 from unierp_assets.wiring import open_systems
 
 BEFORE_UNIERP = "before a write to UniERP"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import World
 
-from unierp_assets.sync import ledger
-from unierp_assets.sync.conflicts import open_conflicts, resolve
+from unierp_assets.sync.compare.conflicts import open_conflicts, resolve
+from unierp_assets.sync.memory import ledger
 from unierp_assets.sync.pipeline import Pipeline, PlanChanged, Summary
 
 if TYPE_CHECKING:

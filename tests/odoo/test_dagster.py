@@ -20,9 +20,9 @@ from unierp_assets.definitions import build_defs
 from unierp_assets.entities import ENTITIES
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.resources import StorefrontResource, UniErpResource, WarehouseResource
-from unierp_assets.sync.extract import extract
+from unierp_assets.sync.intake.extract import extract
+from unierp_assets.sync.intake.stage import stage
 from unierp_assets.sync.pipeline import LOCK, Pipeline
-from unierp_assets.sync.stage import stage
 from unierp_assets.warehouse.tables import STAGING
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from world import World
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.odoo import StockRow, set_stock
-from unierp_assets.sync.extract import changed_tables, extract
-from unierp_assets.sync.news import backlog, storefront_news, unierp_news, unsettled
+from unierp_assets.sync.intake.extract import changed_tables, extract
+from unierp_assets.sync.intake.news import backlog, storefront_news, unierp_news, unsettled
+from unierp_assets.sync.intake.stage import stage
+from unierp_assets.sync.memory.rewind import rewind
 from unierp_assets.sync.pipeline import Pipeline, pull_entity
-from unierp_assets.sync.rewind import rewind
-from unierp_assets.sync.stage import stage
 
 if TYPE_CHECKING:
     pass

@@ -10,7 +10,7 @@ import pytest
 from till import Till
 from world import World
 
-from unierp_assets.sync import ledger
+from unierp_assets.sync.memory import ledger
 from unierp_assets.sync.pipeline import new_run_id
 from unierp_assets.sync.undo import NothingToUndo, Undo
 

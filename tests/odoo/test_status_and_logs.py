@@ -23,8 +23,8 @@ from unierp_assets.entities import ENTITIES
 from unierp_assets.lab.postgres import PostgresServer, binaries, drop_database
 from unierp_assets.resources import WarehouseResource
 from unierp_assets.settings import get_settings
-from unierp_assets.sync.extract import extract
 from unierp_assets.sync.health import behind, delays, lags, throughput
+from unierp_assets.sync.intake.extract import extract
 from unierp_assets.sync.pipeline import tables_of
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from world import Loaded, World, make_world
 from unierp_assets.entities import ENTITIES
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.odoo import OdooLoginFailed, OdooSession, OdooUnavailable
-from unierp_assets.sync import apply as apply_module
 from unierp_assets.sync import pipeline
+from unierp_assets.sync.intake.preflight import WrongServer
+from unierp_assets.sync.intake.removal import note_removed
+from unierp_assets.sync.load import apply as apply_module
+from unierp_assets.sync.memory.rewind import rewind
+from unierp_assets.sync.memory.state import binding_rows
 from unierp_assets.sync.pipeline import Pipeline, Summary
-from unierp_assets.sync.preflight import WrongServer
-from unierp_assets.sync.removal import note_removed
-from unierp_assets.sync.rewind import rewind
-from unierp_assets.sync.state import binding_rows
 from unierp_assets.warehouse.errors import WarehouseLocked
 from unierp_assets.warehouse.tables import BINDINGS
 

@@ -10,7 +10,7 @@ from world import fresh_world
 from unierp_assets.bench.shop import make_shop
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.storefront.sample import Sample
-from unierp_assets.sync import ledger
+from unierp_assets.sync.memory import ledger
 from unierp_assets.sync.undo import DELETED, REVERSED, Undo
 
 if TYPE_CHECKING:

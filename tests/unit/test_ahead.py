@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from unierp_assets.sync.ahead import ahead
+from unierp_assets.sync.load.ahead import ahead
 
 
 def test_the_next_is_made_while_one_is_worked_on_and_no_more_than_that() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unierp_assets.sync.codec import external_name, parse_external_name
+from unierp_assets.sync.load.codec import external_name, parse_external_name
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, Strategy, System, Withdrawal
-from unierp_assets.sync.merge import (
+from unierp_assets.sync.compare.merge import (
     CHANGED_AT,
     DECISIONS,
     TO_STOREFRONT,

@@ -14,7 +14,7 @@ from unierp_assets.sensors.decisions import (
     pause,
     signature,
 )
-from unierp_assets.sync.news import Change
+from unierp_assets.sync.intake.news import Change
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 PRICE = Change("prices", 1, "7 at 2026-05-04 11:59:58")

@@ -15,11 +15,11 @@ from unierp_assets.entities.customers import CUSTOMERS
 from unierp_assets.entities.spec import KEY
 from unierp_assets.odoo import OdooSession, OdooUnavailable, OdooValidationError, Outcome
 from unierp_assets.storefront.sql import SqlStorefront
-from unierp_assets.sync import apply as apply_module
-from unierp_assets.sync.applier import Applier, Result, held
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.load import apply as apply_module
+from unierp_assets.sync.load.applier import Applier, Result, held
+from unierp_assets.sync.memory.state import PARKED_AFTER, dead_letters, pending, replay
 from unierp_assets.sync.pipeline import load_entity
-from unierp_assets.sync.state import PARKED_AFTER, dead_letters, pending, replay
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import ACCEPTED, BASE, BINDINGS, LEDGER, PENDING, STAGING
 

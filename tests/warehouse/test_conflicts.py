@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.customers import CUSTOMERS
 from unierp_assets.entities.spec import KEY
-from unierp_assets.sync.conflicts import CannotResolve, decisions, note, open_conflicts, resolve
-from unierp_assets.sync.merge import CONFLICTS as SCHEMA
+from unierp_assets.sync.compare.conflicts import CannotResolve, decisions, note, open_conflicts, resolve
+from unierp_assets.sync.compare.merge import CONFLICTS as SCHEMA
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import CONFLICTS
 

@@ -18,8 +18,8 @@ from unierp_assets.quality.validation import Unmet
 from unierp_assets.storefront.sample import Outcome, make_sample, write_sample
 from unierp_assets.storefront.sql import SqlStorefront
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.extract import extract
-from unierp_assets.sync.stage import stage as stage_from_landing
+from unierp_assets.sync.intake.extract import extract
+from unierp_assets.sync.intake.stage import stage as stage_from_landing
 from unierp_assets.warehouse import Warehouse, WarehouseLocked
 from unierp_assets.warehouse.tables import BINDINGS, CURSORS, MERGES, QUARANTINE, STAGING
 

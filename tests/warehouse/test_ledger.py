@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.customers import CUSTOMERS
 from unierp_assets.entities.spec import KEY
-from unierp_assets.sync import ledger
-from unierp_assets.sync.state import begin_run, bury_the_dead
+from unierp_assets.sync.memory import ledger
+from unierp_assets.sync.memory.state import begin_run, bury_the_dead
 from unierp_assets.warehouse.errors import WarehouseError
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import LEDGER, PLAN_CHANGES

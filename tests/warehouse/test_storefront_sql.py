@@ -27,8 +27,8 @@ from unierp_assets.storefront.source import (
 )
 from unierp_assets.storefront.sql import SqlStorefront
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.extract import changed_tables, extents, extract
-from unierp_assets.sync.rewind import rewind
+from unierp_assets.sync.intake.extract import changed_tables, extents, extract
+from unierp_assets.sync.memory.rewind import rewind
 from unierp_assets.warehouse import Warehouse
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT
 

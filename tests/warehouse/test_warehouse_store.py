@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from unierp_assets.sync.state import binding_rows
+from unierp_assets.sync.memory.state import binding_rows
 from unierp_assets.warehouse import (
     Transaction,
     Warehouse,

@@ -32,14 +32,14 @@ from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.odoo.links import list_url, record_url
 from unierp_assets.quality import GateReport, Severity, check_metadata, preload, suite_rules
 from unierp_assets.resources import EngineResource
-from unierp_assets.sync.apply import Applied
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.extract import extract
+from unierp_assets.sync.intake.extract import extract
+from unierp_assets.sync.intake.stage import stage
+from unierp_assets.sync.load.apply import Applied
+from unierp_assets.sync.memory.state import FAILED, HELD, PARKED, pending
 from unierp_assets.sync.pipeline import gate as run_the_gate
 from unierp_assets.sync.pipeline import load_entity, pull_entity, refresh_storefront, tables_of
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
-from unierp_assets.sync.stage import stage
-from unierp_assets.sync.state import FAILED, HELD, PARKED, pending
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import (
     BINDINGS as BINDINGS_TABLE,

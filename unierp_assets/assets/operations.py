@@ -15,9 +15,9 @@ from unierp_assets.assets.steps import in_plain_words
 from unierp_assets.resources import WarehouseResource
 from unierp_assets.settings import get_settings
 from unierp_assets.sync.breaker import circuits
-from unierp_assets.sync.conflicts import open_conflicts
+from unierp_assets.sync.compare.conflicts import open_conflicts
 from unierp_assets.sync.health import Lag, behind, delays, lags, runs_of_the_day, throughput
-from unierp_assets.sync.state import dead_letters
+from unierp_assets.sync.memory.state import dead_letters
 from unierp_assets.sync.status import quarantined
 from unierp_assets.warehouse.store import Warehouse
 

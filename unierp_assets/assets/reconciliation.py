@@ -13,9 +13,9 @@ from unierp_assets.assets.steps import Step, in_plain_words, step
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, System
 from unierp_assets.resources import EngineResource
+from unierp_assets.sync.compare.plan import CHANGES
+from unierp_assets.sync.intake.pull import pull_bindings
 from unierp_assets.sync.pipeline import Pipeline, new_run_id, read_written
-from unierp_assets.sync.plan import CHANGES
-from unierp_assets.sync.pull import pull_bindings
 from unierp_assets.sync.reports import reconciliation, reconciliation_differences
 from unierp_assets.warehouse.tables import (
     BINDINGS as BINDINGS_TABLE,

@@ -25,9 +25,9 @@ from unierp_assets.quality import GateError, SuiteError
 from unierp_assets.resources import EngineResource
 from unierp_assets.storefront.source import StorefrontError, StorefrontUnavailable
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.intake.preflight import WrongServer, preflight
+from unierp_assets.sync.memory.rewind import rewind
 from unierp_assets.sync.pipeline import LOCK, EntityCounts
-from unierp_assets.sync.preflight import WrongServer, preflight
-from unierp_assets.sync.rewind import rewind
 from unierp_assets.warehouse.errors import WarehouseError, WarehouseLocked, WarehouseUnavailable
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import RUNS

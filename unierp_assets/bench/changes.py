@@ -10,7 +10,7 @@ from unierp_assets.bench.results import Measure, Scenario, Worker
 from unierp_assets.bench.setting import LARGE, Bench, warm_up
 from unierp_assets.bench.shop import change, dearer, is_changed, make_shop, price
 from unierp_assets.bench.stand import Place
-from unierp_assets.sync.codec import external_name
+from unierp_assets.sync.load.codec import external_name
 
 PRICES_RATIO = 50.0
 NAMESPACE = "unierp"

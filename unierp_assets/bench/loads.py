@@ -9,7 +9,7 @@ from unierp_assets.bench.plain import PlainScript
 from unierp_assets.bench.results import Measure, Scenario, Worker
 from unierp_assets.bench.setting import LARGE, MEDIUM, Bench, warm_up
 from unierp_assets.bench.shop import customer, make_shop
-from unierp_assets.sync.codec import external_name
+from unierp_assets.sync.load.codec import external_name
 
 FIRST_LOAD_RATIO = 1.0
 NOTHING_NEW_RATIO = 10.0

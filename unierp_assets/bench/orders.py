@@ -12,8 +12,8 @@ from unierp_assets.bench.results import Measure, Part, Scenario, Worker
 from unierp_assets.bench.setting import Bench, Sizes, warm_up
 from unierp_assets.bench.shop import make_shop, order_customer, order_lines
 from unierp_assets.bench.stand import Place
-from unierp_assets.sync.codec import external_name
-from unierp_assets.sync.documents import DOCUMENT_BATCH
+from unierp_assets.sync.load.codec import external_name
+from unierp_assets.sync.load.sales import DOCUMENT_BATCH
 
 ONE_BY_ONE_RATIO = 4.0
 LIMIT_RATIO = 0.9

@@ -37,8 +37,8 @@ def _expected() -> tuple[type[BaseException], ...]:
     from unierp_assets.quality import GateError, SuiteError
     from unierp_assets.storefront.sample import SampleError
     from unierp_assets.storefront.source import StorefrontError
+    from unierp_assets.sync.intake.preflight import WrongServer
     from unierp_assets.sync.pipeline import PlanChanged
-    from unierp_assets.sync.preflight import WrongServer
     from unierp_assets.warehouse.errors import WarehouseError
 
     return (

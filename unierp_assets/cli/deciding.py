@@ -18,7 +18,7 @@ def conflicts(context: typer.Context, odoo: Odoo = None, json: Json = False) -> 
     if context.invoked_subcommand:
         return
     from unierp_assets import display
-    from unierp_assets.sync.conflicts import open_conflicts
+    from unierp_assets.sync.compare.conflicts import open_conflicts
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()
@@ -44,8 +44,8 @@ def resolve(
 ) -> None:
     """Decide a conflict; the next sync writes it."""
     from unierp_assets import display
-    from unierp_assets.sync.conflicts import CannotResolve
-    from unierp_assets.sync.conflicts import resolve as decide
+    from unierp_assets.sync.compare.conflicts import CannotResolve
+    from unierp_assets.sync.compare.conflicts import resolve as decide
     from unierp_assets.sync.context import whoami
 
     with open_systems(odoo) as systems:
@@ -66,7 +66,7 @@ def dead_letters(context: typer.Context, odoo: Odoo = None, json: Json = False) 
     if context.invoked_subcommand:
         return
     from unierp_assets import display
-    from unierp_assets.sync import state
+    from unierp_assets.sync.memory import state
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()
@@ -92,7 +92,7 @@ def replay(
 ) -> None:
     """Let the next sync try dead letters again."""
     from unierp_assets import display
-    from unierp_assets.sync import state
+    from unierp_assets.sync.memory import state
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()
@@ -142,7 +142,7 @@ def undo(
 def audit_verify(odoo: Odoo = None, json: Json = False) -> None:
     """Walk the chain of the ledger and compute every seal anew. Exit code 1 where it is broken."""
     from unierp_assets import display
-    from unierp_assets.sync.ledger import verify
+    from unierp_assets.sync.memory.ledger import verify
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()

@@ -1,7 +1,7 @@
 """The sensors that see changes in the shop and in UniERP and ask for a run that takes them in.
 
 Belongs here: what is read for a decision, and the decision in Dagster's terms. Does not belong here: the decision
-itself (``decisions.py``) and the comparison of both sides (``unierp_assets.sync.news``).
+itself (``decisions.py``) and the comparison of both sides (``unierp_assets.sync.intake.news``).
 
 A row in quarantine whose source is mended needs no sensor of its own: to mend it is a change in the shop, and the run
 it asks for stages and validates the row anew.
@@ -25,7 +25,7 @@ from unierp_assets.sensors.telling import NAMES
 from unierp_assets.storefront.source import StorefrontError
 from unierp_assets.sync.breaker import OPEN, circuits, well_since
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.news import Change, backlog, storefront_news, unierp_news, unsettled
+from unierp_assets.sync.intake.news import Change, backlog, storefront_news, unierp_news, unsettled
 from unierp_assets.warehouse.errors import WarehouseError
 
 SECONDS = 1

@@ -1,7 +1,7 @@
 """What sensors decide, as plain functions: which run to ask for, or why to ask for none.
 
-Belongs here: the rules, on plain values. Does not belong here: how the values are read (``unierp_assets.sync.news``)
-and anything of Dagster's.
+Belongs here: the rules, on plain values. Does not belong here: how the values are read
+(``unierp_assets.sync.intake.news``) and anything of Dagster's.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from unierp_assets.assets.keys import loaded_before, looked_at
 from unierp_assets.entities import ENTITIES
-from unierp_assets.sync.news import ORDERS, STOCK, Change
+from unierp_assets.sync.intake.news import ORDERS, STOCK, Change
 from unierp_assets.sync.pipeline import tables_of
 
 EVERYTHING_FROM = 5_000

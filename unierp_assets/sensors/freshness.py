@@ -20,7 +20,7 @@ from unierp_assets.sensors.switches import SENSORS_AT_FIRST
 from unierp_assets.sensors.telling import LATE, late, late_assets
 from unierp_assets.storefront.source import StorefrontError
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.news import backlog, storefront_news, unierp_news
+from unierp_assets.sync.intake.news import backlog, storefront_news, unierp_news
 from unierp_assets.sync.reports import reports_are_current
 from unierp_assets.warehouse.errors import WarehouseError, WarehouseUnavailable
 from unierp_assets.warehouse.store import Warehouse

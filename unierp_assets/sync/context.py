@@ -10,7 +10,7 @@ from typing import Any
 
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.source import Storefront
-from unierp_assets.sync.codec import Lookups
+from unierp_assets.sync.load.codec import Lookups
 from unierp_assets.warehouse.store import Warehouse
 
 

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, Entity, System
-from unierp_assets.sync.merge import CHANGED_AT
-from unierp_assets.sync.news import unplanned
+from unierp_assets.sync.compare.merge import CHANGED_AT
+from unierp_assets.sync.compare.plan import Position
+from unierp_assets.sync.intake.news import unplanned
+from unierp_assets.sync.memory.state import read_cursor
 from unierp_assets.sync.pipeline import tables_of
-from unierp_assets.sync.plan import Position
-from unierp_assets.sync.state import read_cursor
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     CURSORS,

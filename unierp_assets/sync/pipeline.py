@@ -21,18 +21,17 @@ from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.quality import GATE_ORDER, GateReport, due_gates, preload, run_gate
 from unierp_assets.storefront.contract import contract_tables
-from unierp_assets.sync.ahead import ahead
-from unierp_assets.sync.apply import Applied, apply
+from unierp_assets.sync.compare.plan import CHANGES, Plan, Position, candidates, plan, slices
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.documents import DOCUMENT_BATCH
-from unierp_assets.sync.extract import changed_tables, extract
-from unierp_assets.sync.plan import CHANGES, Plan, Position, candidates, plan, slices
-from unierp_assets.sync.preflight import preflight
-from unierp_assets.sync.pull import pull, pull_bindings, pull_progress, pull_stock
-from unierp_assets.sync.removal import end_removed, endings, remember_ended
-from unierp_assets.sync.reports import rebuild_reports, reconciliation
-from unierp_assets.sync.stage import due_stages, stage
-from unierp_assets.sync.state import (
+from unierp_assets.sync.intake.extract import changed_tables, extract
+from unierp_assets.sync.intake.preflight import preflight
+from unierp_assets.sync.intake.pull import pull, pull_bindings, pull_progress, pull_stock
+from unierp_assets.sync.intake.removal import end_removed, endings, remember_ended
+from unierp_assets.sync.intake.stage import due_stages, stage
+from unierp_assets.sync.load.ahead import ahead
+from unierp_assets.sync.load.apply import Applied, apply
+from unierp_assets.sync.load.sales import DOCUMENT_BATCH
+from unierp_assets.sync.memory.state import (
     FAILED,
     HELD,
     SUCCEEDED,
@@ -44,6 +43,7 @@ from unierp_assets.sync.state import (
     end_run,
     note_read,
 )
+from unierp_assets.sync.reports import rebuild_reports, reconciliation
 from unierp_assets.warehouse.tables import ACCEPTED, LANDING_UNIERP, PENDING, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
 
 LOCK = "sync"
@@ -360,8 +360,8 @@ class Pipeline:
         return self.summary
 
     def preview(self) -> pl.DataFrame:
-        """Everything a sync would write now, as rows of :data:`~unierp_assets.sync.plan.CHANGES`; writes nothing
-        outside the warehouse."""
+        """Everything a sync would write now, as rows of :data:`~unierp_assets.sync.compare.plan.CHANGES`; writes
+        nothing outside the warehouse."""
         parts = [pl.DataFrame(schema=CHANGES)]
         with self.context.warehouse.lock(LOCK), self.recorded(PREVIEW):
             self.take_in()

@@ -3,8 +3,9 @@
 Belongs here: when a row counts as equal on both sides, and the statements that fill ``reporting``. What the columns
 mean is said by their comments in :mod:`unierp_assets.warehouse.tables`. Does not belong here: reading either system.
 
-The comparison is the engine's (:mod:`unierp_assets.sync.merge`): numbers and booleans that are not there are zero and
-false, because Odoo cannot leave them empty, and a reference to a merged duplicate is one to the row it was merged into.
+The comparison is the engine's (:mod:`unierp_assets.sync.compare.merge`): numbers and booleans that are not there are
+zero and false, because Odoo cannot leave them empty, and a reference to a merged duplicate is one to the row it was
+merged into.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, Withdrawal
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
-from unierp_assets.sync.state import HELD, UNDONE
+from unierp_assets.sync.memory.state import HELD, UNDONE
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.sync.breaker import circuits
-from unierp_assets.sync.conflicts import open_conflicts
+from unierp_assets.sync.compare.conflicts import open_conflicts
 from unierp_assets.sync.health import Lag, lags
-from unierp_assets.sync.state import FAILED, HELD, PARKED
+from unierp_assets.sync.memory.state import FAILED, HELD, PARKED
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import LANDING_UNIERP, PENDING, QUARANTINE, RUNS, STAGING, STATUSES
 

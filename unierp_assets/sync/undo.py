@@ -28,15 +28,15 @@ from unierp_assets.odoo import (
     withdraw_payments,
     write_changed,
 )
-from unierp_assets.sync import ledger
-from unierp_assets.sync.codec import Codec
+from unierp_assets.sync.compare.merge import as_text, from_text
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import as_text, from_text
+from unierp_assets.sync.load.codec import Codec
+from unierp_assets.sync.load.reversal import credit, return_goods
+from unierp_assets.sync.load.writeback import write_values
+from unierp_assets.sync.memory import ledger
+from unierp_assets.sync.memory.state import HELD, UNDONE, any_of, bound_ids
 from unierp_assets.sync.pipeline import LOCK, Pipeline, read_written, refresh_storefront
 from unierp_assets.sync.reports import rebuild_reports
-from unierp_assets.sync.reversal import credit, return_goods
-from unierp_assets.sync.state import HELD, UNDONE, any_of, bound_ids
-from unierp_assets.sync.writeback import write_values
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, LANDING_UNIERP, LEDGER, PENDING, STAGING
 

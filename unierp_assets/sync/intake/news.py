@@ -5,8 +5,8 @@ So nothing is missed while nobody looks, and what a sync itself wrote is no news
 
 Belongs here: the comparison, small enough to be made every few seconds. Does not belong here: what is done about it
 (``unierp_assets.sensors``), and the careful reading (``extract.py``, ``pull.py``), which also sees what this may miss:
-more than :data:`~unierp_assets.sync.pull.NEWEST` records of a model within one overlap, and a record that is written
-twice within the second in which it is read. The nightly run compares everything.
+more than :data:`~unierp_assets.sync.intake.pull.NEWEST` records of a model within one overlap, and a record that is
+written twice within the second in which it is read. The nightly run compares everything.
 """
 
 from collections.abc import Iterable
@@ -20,13 +20,13 @@ from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import Entity, Field, Kind
 from unierp_assets.odoo import bindings, documents_written_since, last_binding_id, newest_writes, values
 from unierp_assets.quality.rules import Outcome
-from unierp_assets.sync.codec import parse_external_name, parse_instant
+from unierp_assets.sync.compare.plan import Position
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.extract import extents
+from unierp_assets.sync.intake.extract import extents
+from unierp_assets.sync.intake.pull import DOCUMENTS_SEEN, INTERNAL, NEWEST, seen_documents
+from unierp_assets.sync.load.codec import parse_external_name, parse_instant
+from unierp_assets.sync.memory.state import FAILED, HELD, any_of
 from unierp_assets.sync.pipeline import tables_of
-from unierp_assets.sync.plan import Position
-from unierp_assets.sync.pull import DOCUMENTS_SEEN, INTERNAL, NEWEST, seen_documents
-from unierp_assets.sync.state import FAILED, HELD, any_of
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,

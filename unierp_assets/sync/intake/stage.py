@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Input
 from unierp_assets.storefront.contract import UPDATED_AT
+from unierp_assets.sync.compare.merge import CHANGED_AT
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import CHANGED_AT
-from unierp_assets.sync.state import any_of
+from unierp_assets.sync.memory.state import any_of
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT, NEW, STAGING, WITHDRAWN
 

@@ -10,18 +10,22 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Role, Withdrawal
 from unierp_assets.odoo import OdooError
-from unierp_assets.sync import ledger
-from unierp_assets.sync.applier import DONE, Applier, Result
-from unierp_assets.sync.catalogue import PriceLists, Prices, Products, Variants
-from unierp_assets.sync.conflicts import note as note_conflicts
+from unierp_assets.sync.compare.conflicts import note as note_conflicts
+from unierp_assets.sync.compare.merge import TO_STOREFRONT
+from unierp_assets.sync.compare.plan import WAITING, Plan
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.customers import Addresses
-from unierp_assets.sync.documents import Invoices, OrderLines, Orders, Payments, Shipments
-from unierp_assets.sync.inventory import Locations, StockLevels
-from unierp_assets.sync.merge import TO_STOREFRONT
-from unierp_assets.sync.plan import WAITING, Plan
-from unierp_assets.sync.state import FAILED, HELD, binding_rows, bound_ids, set_pending
-from unierp_assets.sync.writeback import write_back
+from unierp_assets.sync.load.applier import DONE, Applier, Result
+from unierp_assets.sync.load.catalogue import PriceLists, Prices, Products, Variants
+from unierp_assets.sync.load.customers import Addresses
+from unierp_assets.sync.load.inventory import Locations, StockLevels
+from unierp_assets.sync.load.invoices import Invoices
+from unierp_assets.sync.load.order_lines import OrderLines
+from unierp_assets.sync.load.orders import Orders
+from unierp_assets.sync.load.payments import Payments
+from unierp_assets.sync.load.shipments import Shipments
+from unierp_assets.sync.load.writeback import write_back
+from unierp_assets.sync.memory import ledger
+from unierp_assets.sync.memory.state import FAILED, HELD, binding_rows, bound_ids, set_pending
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER
 

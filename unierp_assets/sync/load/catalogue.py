@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY
 from unierp_assets.odoo import bind, create, load, search_read, values, write_changed
-from unierp_assets.sync.applier import Applier, Result, raise_first
-from unierp_assets.sync.codec import external_name
+from unierp_assets.sync.compare.merge import TO_UNIERP
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import TO_UNIERP
-from unierp_assets.sync.state import any_of, bound_ids
+from unierp_assets.sync.load.applier import Applier, Result, raise_first
+from unierp_assets.sync.load.codec import external_name
+from unierp_assets.sync.memory.state import any_of, bound_ids
 from unierp_assets.warehouse.tables import ACCEPTED, STAGING
 
 WITHOUT_VARIANTS = {"create_product_product": False}

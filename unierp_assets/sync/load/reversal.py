@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from unierp_assets.odoo import Credit, OdooError, Outcome, Return, credit_invoices, read, return_deliveries, values
-from unierp_assets.sync.codec import external_name
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.load.codec import external_name
 
 ORDER, PICKING = "sale.order", "stock.picking"
 

@@ -1,7 +1,7 @@
 """What would be written, before it is: the three-way comparison over the warehouse's rows, with references resolved.
 
-The comparison itself is in :mod:`unierp_assets.sync.merge`; here its frames are read, references are followed, and
-what has to wait is set aside with the reason.
+The comparison itself is in :mod:`unierp_assets.sync.compare.merge`; here its frames are read, references are followed,
+and what has to wait is set aside with the reason.
 """
 
 import json
@@ -12,10 +12,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, System
-from unierp_assets.sync.conflicts import decisions
+from unierp_assets.sync.compare.conflicts import decisions
+from unierp_assets.sync.compare.merge import CHANGED_AT, OURS, THEIRS, TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import CHANGED_AT, OURS, THEIRS, TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
-from unierp_assets.sync.state import HELD, PARKED, REMOVED, UNDONE, any_of, bound_ids, merged_into, pending
+from unierp_assets.sync.memory.state import HELD, PARKED, REMOVED, UNDONE, any_of, bound_ids, merged_into, pending
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import (
     ACCEPTED,

@@ -1,6 +1,6 @@
 """What addresses of customers need beyond the ordinary way of loading."""
 
-from unierp_assets.sync.applier import Applier
+from unierp_assets.sync.load.applier import Applier
 
 
 class Addresses(Applier):

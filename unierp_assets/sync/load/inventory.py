@@ -4,8 +4,8 @@ from typing import Any
 
 from unierp_assets.entities.spec import KEY
 from unierp_assets.odoo import OdooMissingRecord, StockRow, bind, set_stock, values
-from unierp_assets.sync.applier import Applier, Result
-from unierp_assets.sync.codec import external_name
+from unierp_assets.sync.load.applier import Applier, Result
+from unierp_assets.sync.load.codec import external_name
 
 
 class Locations(Applier):

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from unierp_assets.odoo.values import BEGINNING
 from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
 from unierp_assets.storefront.source import Extent, pages
-from unierp_assets.sync.ahead import ahead
-from unierp_assets.sync.codec import parse_instant
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.state import note_read, read_cursor
+from unierp_assets.sync.load.ahead import ahead
+from unierp_assets.sync.load.codec import parse_instant
+from unierp_assets.sync.memory.state import note_read, read_cursor
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT
 
@@ -24,7 +24,7 @@ def changed_tables(context: SyncContext, tables: Iterable[str]) -> list[str]:
     A table is left out where its rows are as many as those that landed, the recent ones (within the overlap of the
     newest) with the same instants, and where it was read when its newest row was older than the overlap already: what
     a transaction committed late, or in the same instant, had been there to be read. A cursor that was set back to the
-    beginning (:mod:`~unierp_assets.sync.rewind`) asks for all rows.
+    beginning (:mod:`~unierp_assets.sync.memory.rewind`) asks for all rows.
     """
     wanted = list(tables)
     now = datetime.now(UTC)

@@ -14,12 +14,12 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, System
-from unierp_assets.sync import ledger
+from unierp_assets.sync.compare.merge import as_text
+from unierp_assets.sync.compare.plan import CHANGES
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import as_text
-from unierp_assets.sync.plan import CHANGES
-from unierp_assets.sync.state import REMOVED, UNDONE, any_of, pending
-from unierp_assets.sync.writeback import write_values
+from unierp_assets.sync.load.writeback import write_values
+from unierp_assets.sync.memory import ledger
+from unierp_assets.sync.memory.state import REMOVED, UNDONE, any_of, pending
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import ACCEPTED, BASE, PENDING, PLAN_CHANGES, STAGING
 
@@ -61,7 +61,7 @@ def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], 
 
 def endings(tx: Transaction, entity: Entity) -> pl.DataFrame:
     """What ends the rows of records that were deleted in UniERP, as rows of
-    :data:`~unierp_assets.sync.plan.CHANGES`."""
+    :data:`~unierp_assets.sync.compare.plan.CHANGES`."""
     if entity.ends_with is None:
         return pl.DataFrame(schema=CHANGES)
     return _changes(entity, entity[entity.ends_with], _to_end(tx, entity, entity.ends_with))

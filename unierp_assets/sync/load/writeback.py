@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind
 from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
-from unierp_assets.sync.applier import DONE, Result
+from unierp_assets.sync.compare.merge import OURS, TO_STOREFRONT
+from unierp_assets.sync.compare.plan import Plan
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import OURS, TO_STOREFRONT
-from unierp_assets.sync.plan import Plan
-from unierp_assets.sync.state import HELD, any_of
+from unierp_assets.sync.load.applier import DONE, Result
+from unierp_assets.sync.memory.state import HELD, any_of
 from unierp_assets.warehouse.frames import polars_type
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT
 

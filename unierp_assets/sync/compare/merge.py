@@ -1,7 +1,8 @@
 """The three-way comparison of base, ours and theirs, field by field. Pure functions on polars frames.
 
 *Ours* is the storefront's staged row, *theirs* UniERP's row as last read, *base* what both last agreed on. How the
-frames are read belongs to :mod:`unierp_assets.sync.plan`, how the result is written to :mod:`unierp_assets.sync.apply`.
+frames are read belongs to :mod:`unierp_assets.sync.compare.plan`, how the result is written to
+:mod:`unierp_assets.sync.load.apply`.
 """
 
 from dataclasses import dataclass

@@ -24,11 +24,11 @@ from unierp_assets.odoo import (
     tidy_stock,
     values,
 )
-from unierp_assets.sync.ahead import ahead
-from unierp_assets.sync.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.removal import note_removed
-from unierp_assets.sync.state import binding_rows, bound_keys
+from unierp_assets.sync.intake.removal import note_removed
+from unierp_assets.sync.load.ahead import ahead
+from unierp_assets.sync.load.codec import Codec, parse_external_name, parse_instant
+from unierp_assets.sync.memory.state import binding_rows, bound_keys
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING
 
@@ -48,7 +48,7 @@ def pull_bindings(context: SyncContext) -> int:
     """Learns which records carry external ids of ours; returns how many bindings are new or gone.
 
     A record that was deleted in UniERP has lost its external id: its binding and base are forgotten. Its row in the
-    shop ends, or the record is made anew (:mod:`~unierp_assets.sync.removal`).
+    shop ends, or the record is made anew (:mod:`~unierp_assets.sync.intake.removal`).
     """
     context.on_step("read", "external ids")
     context.stamps.clear()

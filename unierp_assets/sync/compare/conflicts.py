@@ -1,6 +1,6 @@
 """Conflicts: what both sides changed, what a person decided about it, and what became of it.
 
-How a conflict is found belongs to :mod:`unierp_assets.sync.merge`; here it is remembered, shown and decided.
+How a conflict is found belongs to :mod:`unierp_assets.sync.compare.merge`; here it is remembered, shown and decided.
 """
 
 from collections.abc import Collection
@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, Entity, Strategy
-from unierp_assets.sync.merge import DECISIONS, from_text
-from unierp_assets.sync.state import any_of
+from unierp_assets.sync.compare.merge import DECISIONS, from_text
+from unierp_assets.sync.memory.state import any_of
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import CONFLICTS
 
@@ -77,8 +77,9 @@ def decisions(tx: Transaction, entity: Entity, keys: Collection[str]) -> pl.Data
 
 
 def note(tx: Transaction, entity: Entity, run_id: str, keys: Collection[str], found: pl.DataFrame) -> None:
-    """Remembers the conflicts found among these keys; one that waits already is not noted twice, and one that the
-    sides have settled between themselves is closed. ``found``: rows of :data:`~unierp_assets.sync.merge.CONFLICTS`."""
+    """Remembers the conflicts found among these keys; one that waits already is not noted twice, and one that the sides
+    have settled between themselves is closed. ``found``: rows of
+    :data:`~unierp_assets.sync.compare.merge.CONFLICTS`."""
     undecided = found.filter(pl.col("outcome").is_null())
     decided = found.filter(pl.col("outcome").is_not_null(), pl.col("strategy") != Strategy.MANUAL.value)
     shape = [KEY, "field", "base", "ours", "theirs"]

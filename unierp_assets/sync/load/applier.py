@@ -23,11 +23,11 @@ from unierp_assets.odoo import (
     write_changed,
 )
 from unierp_assets.odoo.catalogue import CONCEPTS
-from unierp_assets.sync.codec import Codec, UnknownCode, external_name
+from unierp_assets.sync.compare.merge import THEIRS, TO_UNIERP
+from unierp_assets.sync.compare.plan import Plan
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.merge import THEIRS, TO_UNIERP
-from unierp_assets.sync.plan import Plan
-from unierp_assets.sync.state import FAILED, HELD, any_of, bound_ids
+from unierp_assets.sync.load.codec import Codec, UnknownCode, external_name
+from unierp_assets.sync.memory.state import FAILED, HELD, any_of, bound_ids
 from unierp_assets.warehouse.tables import BASE, STAGING
 
 DONE = "done"

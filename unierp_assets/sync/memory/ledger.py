@@ -16,9 +16,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Role, System
-from unierp_assets.sync.merge import as_text
-from unierp_assets.sync.plan import Plan
-from unierp_assets.sync.state import DIED, FAILED, any_of
+from unierp_assets.sync.compare.merge import as_text
+from unierp_assets.sync.compare.plan import Plan
+from unierp_assets.sync.memory.state import DIED, FAILED, any_of
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import LEDGER, PLAN_CHANGES, RUNS
 
