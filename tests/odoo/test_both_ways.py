@@ -7,7 +7,7 @@ happens at once, one sync brings the sides together, and each test looks at the 
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from world import World
@@ -15,9 +15,6 @@ from world import World
 from unierp_assets.sync.compare.conflicts import open_conflicts, resolve
 from unierp_assets.sync.memory import ledger
 from unierp_assets.sync.pipeline import Pipeline, PlanChanged, Summary
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass

@@ -1,15 +1,18 @@
 """The shop made by hand is one that a sync takes as it is."""
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from conftest import RunningOdoo
 from small_shop import small_shop
 
 from unierp_assets.lab.postgres import PostgresServer
 
+if TYPE_CHECKING:
+    from conftest import RunningOdoo
+
 
 def test_an_order_of_a_shop_made_by_hand_arrives_is_delivered_invoiced_and_paid(
-    odoo_server: RunningOdoo, postgres: PostgresServer
+    odoo_server: "RunningOdoo", postgres: PostgresServer
 ) -> None:
     with small_shop(odoo_server, postgres) as shop:
         variant, location = shop.variant(shop.product(), "THING"), shop.location()
