@@ -20,6 +20,7 @@ from unierp_assets.sync.compare.conflicts import open_conflicts
 from unierp_assets.sync.health import behind, lags
 from unierp_assets.sync.memory.state import dead_letters
 from unierp_assets.sync.status import quarantined
+from unierp_assets.sync.unsettled import unsettled
 from unierp_assets.wiring import Systems
 
 GOOD, ADVICE, BAD = "ok", "advice", "bad"
@@ -63,6 +64,7 @@ def examine(systems: Systems) -> list[Finding]:
     ]
     if findings[0].state == GOOD:
         findings += [
+            _looked("orders and money", lambda: _unsettled(systems)),
             _looked("circuit breakers", lambda: _breakers(systems)),
             _looked("freshness", lambda: _freshness(systems)),
             _looked("lags", lambda: _lags(systems)),
@@ -127,6 +129,14 @@ def _lags(systems: Systems) -> Finding:
         return Finding("lags", GOOD, "every row that was read went through all steps")
     told = ", ".join(f"{lag.entity} ({lag.waiting:,})" for lag in found)
     return Finding("lags", ADVICE, f"rows that wait for a step: {told}", "run `unierp sync`; if it fails, it says why")
+
+
+def _unsettled(systems: Systems) -> Finding:
+    what = "orders and money"
+    found = unsettled(systems.warehouse)
+    if not found:
+        return Finding(what, GOOD, "no order waits, and all money that came in is booked")
+    return Finding(what, ADVICE, " ".join(found.sentences()), "`unierp status` shows which, and why")
 
 
 def _waiting(systems: Systems) -> Finding:

@@ -17,6 +17,7 @@ from world import World, make_world
 
 from unierp_assets import display
 from unierp_assets.cli import main
+from unierp_assets.cli.common import WAITS
 from unierp_assets.lab.postgres import PostgresServer
 from unierp_assets.settings import get_settings
 
@@ -78,11 +79,13 @@ def assert_told(run: subprocess.CompletedProcess[str], *parts: str) -> None:
 def test_sync_prints_one_object_with_every_entity(world: World) -> None:
     run = unierp(world, "sync", "--json")
     found = document(run)
-    assert run.returncode == 0, run.stderr
-    assert set(found) == {"run_id", "seconds", "odoo_reads", "odoo_writes", "entities", "reconciliation"}
+    assert run.returncode == WAITS, run.stderr
+    assert set(found) == {"run_id", "seconds", "odoo_reads", "odoo_writes", "entities", "reconciliation", "waits"}
     assert all(set(counts) == COUNTS for counts in found["entities"].values())
     assert found["entities"]["orders"]["created"] > 0
     assert found["reconciliation"] == {"differences": 0, "accuracy": 100.0}
+    assert found["waits"]["orders"] > 0
+    assert set(found["waits"]["money_not_booked"]) <= {"USD", "EUR", "GBP"}
 
 
 def test_a_second_sync_writes_nothing(world: World) -> None:
@@ -114,17 +117,28 @@ def test_plan_shows_the_one_field_that_changed(world: World) -> None:
 
 
 def test_tables_are_for_people(world: World) -> None:
-    for arguments, expected in (
-        (["sync"], "Reconciliation"),
-        (["status"], "Last runs"),
-        (["quarantine"], "duplicate_sku"),
-        (["reconcile"], "accuracy"),
-        (["doctor"], "the contract is met"),
-        (["warehouse", "upgrade"], "up to date"),
+    for arguments, expected, code in (
+        (["sync"], "Reconciliation", WAITS),
+        (["status"], "Last runs", 0),
+        (["quarantine"], "duplicate_sku", 0),
+        (["reconcile"], "accuracy", 0),
+        (["doctor"], "the contract is met", 0),
+        (["warehouse", "upgrade"], "up to date", 0),
     ):
         run = unierp(world, *arguments)
-        assert run.returncode == 0, run.stderr
+        assert run.returncode == code, run.stderr
         assert expected in run.stdout
+
+
+def test_what_waits_is_told_first(world: World) -> None:
+    for command in ("sync", "status", "reconcile"):
+        first = unierp(world, command).stdout.splitlines()[0]
+        assert first.startswith(("Orders that wait: ", "Money that came in and is booked nowhere: ")), first
+    waits = document(unierp(world, "status", "--json"))["waits"]
+    findings = {each["what"]: each for each in document(unierp(world, "doctor", "--json"))["findings"]}
+    assert findings["orders and money"]["state"] == "advice"
+    assert f"Orders that wait: {waits['orders']} (" in findings["orders and money"]["found"]
+    assert "waiting are not in it" in unierp(world, "reconcile").stdout
 
 
 def test_machines_get_json_everywhere(world: World) -> None:
@@ -186,7 +200,7 @@ def test_a_column_or_table_missing_in_the_shop_is_named_and_the_next_run_complet
     world.shop("ALTER TABLE payments RENAME TO transactions")
     assert_told(unierp(world, "sync"), "payments")
     world.shop("ALTER TABLE transactions RENAME TO payments")
-    assert unierp(world, "sync").returncode == 0
+    assert unierp(world, "sync").returncode == WAITS
 
 
 def test_a_warehouse_that_cannot_write_is_told_and_the_next_run_completes(world: World) -> None:

@@ -30,3 +30,4 @@ def test_an_order_of_a_shop_made_by_hand_arrives_is_delivered_invoiced_and_paid(
         row = shop.row("orders", order)
         assert (row["invoiced_total"], row["paid_total"]) == (Decimal(10), Decimal(10))
         assert shop.world.sync().odoo_writes == 0
+        assert shop.world.unierp("sync").returncode == 0

@@ -19,6 +19,7 @@ from unierp_assets.sync.compare.conflicts import open_conflicts
 from unierp_assets.sync.health import Lag, behind, delays, lags, runs_of_the_day, throughput
 from unierp_assets.sync.memory.state import dead_letters
 from unierp_assets.sync.status import quarantined
+from unierp_assets.sync.unsettled import unsettled
 from unierp_assets.warehouse.store import Warehouse
 
 GROUP = "operations"
@@ -28,6 +29,8 @@ PURGED_AT_A_TIME = 5_000
 """Runs that one purge removes at most; the next one goes on."""
 
 _COUNTED = {
+    "orders_waiting": "Orders that are not as they should be, and were not cancelled.",
+    "orders_with_money_not_booked": "Orders of which money came in that is not booked in UniERP.",
     "waiting_rows": "Rows that were read and wait for a step of the sync.",
     "quarantined_findings": "Rules that rows in quarantine do not meet.",
     "open_conflicts": "Fields both sides changed, that wait for a person.",
@@ -61,7 +64,10 @@ def health(warehouse: WarehouseResource) -> Iterator[Made]:
 
 
 def _counts(warehouse: Warehouse, found: Iterable[Lag]) -> dict[str, int]:
+    waits = unsettled(warehouse)
     counts = (
+        waits.orders.height,
+        waits.money.height,
         sum(lag.waiting for lag in found),
         quarantined(warehouse).height,
         open_conflicts(warehouse).height,
@@ -77,6 +83,7 @@ def health_page(warehouse: Warehouse, found: list[Lag], counts: dict[str, int], 
     runs = runs_of_the_day(warehouse, now)
     sections = [
         f"### Health at {now:%Y-%m-%d %H:%M} UTC",
+        *(f"**{sentence}**" for sentence in unsettled(warehouse).sentences()),
         _table(["what", "count"], [[name.replace("_", " "), str(count)] for name, count in counts.items()]),
         f"Runs of the last day: {', '.join(f'{count} {status}' for status, count in runs.items()) or 'none'}.",
         f"![the last day]({day_of_work(throughput(warehouse, now), delays(warehouse, now), now)})",

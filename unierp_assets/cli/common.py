@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from unierp_assets.lab.odoo import OdooVersion
     from unierp_assets.sync.reports import Reconciliation
+    from unierp_assets.sync.unsettled import Unsettled
     from unierp_assets.wiring import Systems
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
@@ -40,9 +41,34 @@ def open_systems(
         yield systems
 
 
-def show_reconciliation(agreed: "Reconciliation") -> None:
+WAITS = 3
+"""Exit code of a sync that did all it could where orders wait or money is booked nowhere."""
+
+_SHOWN = 10
+"""So many waiting orders are shown one by one."""
+
+
+def show_unsettled(found: "Unsettled") -> None:
+    """Money and orders that wait, before everything else; nothing where there are none."""
     from unierp_assets import display
 
+    for sentence in found.sentences():
+        display.out.print(f"[bold yellow]{sentence}[/]", highlight=False, soft_wrap=True)
+    if found.orders.height:
+        rest = found.orders.height - _SHOWN
+        display.table(
+            "Orders that wait",
+            ["number", "total", "currency", "state", "why"],
+            found.orders.select("number", "total", "currency", "state", "reason").head(_SHOWN).rows(),
+            caption=f"and {rest:,} more: `unierp quarantine orders`" if rest > 0 else None,
+        )
+
+
+def show_reconciliation(agreed: "Reconciliation", found: "Unsettled") -> None:
+    """How far both sides agree; what waits is told beside the share, which speaks of what was compared alone."""
+    from unierp_assets import display
+
+    waits = f"; {counted(found.orders.height, 'order')} waiting are not in it" if found.orders.height else ""
     display.table(
         "Reconciliation",
         ["entity", "shop", "UniERP", "matched", "missing", "surplus", "differing", "held", "accuracy %"],
@@ -53,7 +79,7 @@ def show_reconciliation(agreed: "Reconciliation") -> None:
             ]
             for row in agreed.by_entity.iter_rows(named=True)
         ],
-        caption=f"{counted(agreed.differences, 'difference')}, accuracy {_short(agreed.accuracy)} %",
+        caption=f"{counted(agreed.differences, 'difference')}, accuracy {_short(agreed.accuracy)} %{waits}",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unierp_assets.cli.common import Json, Odoo, ago, counted, open_systems, show_reconciliation, span
+from unierp_assets.cli.common import Json, Odoo, ago, counted, open_systems, show_reconciliation, show_unsettled, span
 
 app = typer.Typer()
 
@@ -16,14 +16,17 @@ def status(odoo: Odoo = None, json: Json = False) -> None:
     from unierp_assets import display
     from unierp_assets.alerts import open_alerts
     from unierp_assets.sync.status import status_of
+    from unierp_assets.sync.unsettled import unsettled
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()
+        waits = unsettled(systems.warehouse)
         found = status_of(systems.warehouse)
         alerts = open_alerts(systems.warehouse, settings=systems.settings)
     if json:
-        display.print_json({**found.to_dict(), "alerts": [asdict(alert) for alert in alerts]})
+        display.print_json({"waits": waits.to_dict(), **found.to_dict(), "alerts": [asdict(alert) for alert in alerts]})
         return
+    show_unsettled(waits)
     display.table("Last runs", ["run", "kind", "started (UTC)", "seconds", "status"], found.runs)
     display.table(
         "Circuit breakers", ["system", "address", "state", "since (UTC)", "reason", "next try (UTC)"], found.breakers
@@ -49,9 +52,9 @@ def status(odoo: Odoo = None, json: Json = False) -> None:
         ["severity", "title", "since", "last told"],
         [[alert.severity.value, alert.title, ago(alert.raised_at), ago(alert.told_at)] for alert in alerts],
     )
-    waits = f"{counted(found.conflicts, 'conflict')} and {counted(found.dead_letters, 'dead letter')}"
+    undecided = f"{counted(found.conflicts, 'conflict')} and {counted(found.dead_letters, 'dead letter')}"
     if found.conflicts or found.dead_letters:
-        display.out.print(f"{waits} wait for a person: `unierp conflicts`, `unierp dead-letters`.")
+        display.out.print(f"{undecided} wait for a person: `unierp conflicts`, `unierp dead-letters`.")
 
 
 @app.command()
@@ -89,12 +92,14 @@ def reconcile(
     from unierp_assets import display
     from unierp_assets.sync.pipeline import new_run_id
     from unierp_assets.sync.reports import rebuild_reports, reconciliation, reconciliation_differences
+    from unierp_assets.sync.unsettled import unsettled
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()
         rebuild_reports(systems.warehouse, new_run_id())
         agreed = reconciliation(systems.warehouse)
         differences = reconciliation_differences(systems.warehouse, None, limit)
+        waits = unsettled(systems.warehouse)
     if json:
         display.print_json(
             {
@@ -102,10 +107,12 @@ def reconcile(
                 "accuracy": float(agreed.accuracy),
                 "entities": agreed.by_entity.to_dicts(),
                 "rows": differences.to_dicts(),
+                "waits": waits.to_dict(),
             }
         )
     else:
-        show_reconciliation(agreed)
+        show_unsettled(waits)
+        show_reconciliation(agreed, waits)
         display.table("Differences", differences.columns, differences.rows())
     if agreed.differences:
         raise typer.Exit(1)

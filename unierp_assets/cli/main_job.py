@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unierp_assets.cli.common import Domain, Json, Odoo, counted, fail, open_systems, show_reconciliation
+from unierp_assets.cli.common import (
+    WAITS,
+    Domain,
+    Json,
+    Odoo,
+    counted,
+    fail,
+    open_systems,
+    show_reconciliation,
+    show_unsettled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +65,8 @@ def demo(
         missed = [fault.rule for fault in faults if not fault.complete]
         if missed:
             fail(f"Not every planted fault was found: {', '.join(missed)}.")
-    _exit_by(summary)
+    # What waits are the faults that were planted.
+    _fail_by(summary)
 
 
 @app.command()
@@ -67,7 +78,11 @@ def sync(
     odoo: Odoo = None,
     json: Json = False,
 ) -> None:
-    """Bring the systems into agreement: read, validate, compare, write what changed, read back."""
+    """Bring the systems into agreement: read, validate, compare, write what changed, read back.
+
+    Exit code 0: everything agrees. 1: something failed, was refused or differs. 3: all was done that could be, and
+    orders wait or money is booked nowhere.
+    """
     from unierp_assets import display
 
     with open_systems(odoo) as systems:
@@ -76,7 +91,9 @@ def sync(
             display.print_json(summary.to_dict())
         else:
             _show_summary(systems, summary)
-    _exit_by(summary)
+    _fail_by(summary)
+    if summary.unsettled:
+        raise typer.Exit(WAITS)
 
 
 @app.command()
@@ -212,6 +229,8 @@ def _show_summary(systems: "Systems", summary: "Summary") -> None:
     from unierp_assets import display
     from unierp_assets.sync.reports import reconciliation
 
+    assert summary.unsettled is not None
+    show_unsettled(summary.unsettled)
     # What hardly ever happens is a column only when it did, so that the rest fits on a terminal of usual width.
     rare = [name for name in ("conflicts", "failed") if any(getattr(c, name) for c in summary.entities.values())]
     columns = ["extracted", "quarantined", "created", "updated", "unchanged", "held", *rare]
@@ -221,10 +240,10 @@ def _show_summary(systems: "Systems", summary: "Summary") -> None:
         [[name, *(getattr(counts, column) for column in columns)] for name, counts in summary.entities.items()],
         caption=f"{summary.seconds:.1f} s, {summary.odoo_reads} reads and {summary.odoo_writes} writes in UniERP",
     )
-    show_reconciliation(reconciliation(systems.warehouse, summary.entities))
+    show_reconciliation(reconciliation(systems.warehouse, summary.entities), summary.unsettled)
 
 
-def _exit_by(summary: "Summary") -> None:
+def _fail_by(summary: "Summary") -> None:
     if summary.failed:
         fail(f"{counted(summary.failed, 'record')} refused by UniERP; see `unierp quarantine`.")
     if summary.differences:

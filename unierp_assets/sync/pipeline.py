@@ -44,6 +44,7 @@ from unierp_assets.sync.memory.state import (
     note_read,
 )
 from unierp_assets.sync.reports import rebuild_reports, reconciliation
+from unierp_assets.sync.unsettled import Unsettled, unsettled
 from unierp_assets.warehouse.tables import ACCEPTED, LANDING_UNIERP, PENDING, PLAN_CHANGES, QUARANTINED, RUNS, STAGING
 
 LOCK = "sync"
@@ -70,7 +71,8 @@ class EntityCounts:
 
 @dataclass
 class Summary:
-    """What a run did. ``accuracy`` is the share of matched rows in percent."""
+    """What a run did. ``accuracy`` is the share of matched rows in percent; ``unsettled`` are the orders that wait and
+    the money that is booked nowhere, whichever run they are from."""
 
     run_id: str
     seconds: float = 0
@@ -79,6 +81,7 @@ class Summary:
     entities: dict[str, EntityCounts] = field(default_factory=dict)
     differences: int = 0
     accuracy: Decimal = Decimal(100)
+    unsettled: Unsettled | None = None
 
     @property
     def failed(self) -> int:
@@ -94,6 +97,7 @@ class Summary:
             "odoo_writes": self.odoo_writes,
             "entities": {name: asdict(counts) for name, counts in self.entities.items()},
             "reconciliation": {"differences": self.differences, "accuracy": float(self.accuracy)},
+            "waits": self.unsettled.to_dict() if self.unsettled else {},
         }
 
 
@@ -345,6 +349,7 @@ class Pipeline:
             rebuild_reports(self.context.warehouse, self.context.run_id)
             agreed = reconciliation(self.context.warehouse, self.summary.entities)
             self.summary.differences, self.summary.accuracy = agreed.differences, agreed.accuracy
+            self.summary.unsettled = unsettled(self.context.warehouse)
         return self.summary
 
     def carry_over(self, wait_seconds: float) -> Summary:
