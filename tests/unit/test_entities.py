@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from unierp_assets.entities import DOMAINS, ENTITIES, clean, entities_of
 from unierp_assets.entities.orders import discount_percent
-from unierp_assets.entities.spec import KEY, Field, Kind, Role
+from unierp_assets.entities.spec import KEY, Field, Kind, Role, cleaned, prose
 from unierp_assets.storefront.contract import contract_tables
 from unierp_assets.storefront.sample import make_sample
 
@@ -60,11 +60,39 @@ def test_countries_are_known_by_code_and_name() -> None:
     assert each(clean.country, ["de", "Germany", "USA", "Atlantis"]) == ["DE", "DE", "US", "ATLANTIS"]
     assert each(clean.is_country, ["DE", "ATLANTIS", None]) == [True, False, None]
 
+    assert each(clean.country, ["EL", "uk", "XK"]) == ["GR", "GB", "XK"]
+    assert each(clean.is_country, ["XK"]) == [True]
 
-def test_states_are_known_for_the_united_states_only() -> None:
-    table = pl.DataFrame({"c": ["US", "US", "US", "DE"], "r": ["ca", "New York", "Nowhere", "Bayern"]})
-    found = table.select(clean.us_state(pl.col("c"), pl.col("r")).alias("s"))["s"].to_list()
-    assert found == ["US-CA", "US-NY", None, None]
+
+@pytest.mark.parametrize(
+    ("country", "region", "code"),
+    [
+        ("US", "ca", "US-CA"),
+        ("US", "US-NY", "US-NY"),
+        ("US", "New York", "US-NY"),
+        ("US", "Nowhere", None),
+        ("ES", "Madrid", "ES-M"),
+        ("ES", "València", "ES-V"),
+        ("IT", "Roma", "IT-RM"),
+        ("DE", "Bayern", "DE-BY"),
+        ("CA", "Québec", "CA-QC"),
+        ("CA", "quebec", "CA-QC"),
+        (None, "Bayern", None),
+        ("DE", None, None),
+    ],
+)
+def test_regions_of_all_countries_are_known_by_code_and_name(
+    country: str | None, region: str | None, code: str | None
+) -> None:
+    table = pl.DataFrame({"c": [country], "r": [region]}, schema={"c": pl.String, "r": pl.String})
+    assert table.select(clean.region(pl.col("c"), pl.col("r")).alias("s"))["s"].to_list() == [code]
+
+
+def test_names_are_one_line_and_what_is_written_stays_as_it_is() -> None:
+    text = " Zeile\u200b 1\r\n\tZeile  2\u00a0"
+    frame = pl.DataFrame({"t": [text, "", None]})
+    assert frame.select(t=cleaned("t"))["t"].to_list() == ["Zeile 1 Zeile 2", None, None]
+    assert frame.select(t=prose("t"))["t"].to_list() == [text, None, None]
 
 
 @pytest.fixture(scope="module")

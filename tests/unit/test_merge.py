@@ -181,6 +181,19 @@ def test_a_value_of_unierp_that_cannot_flow_back_is_kept_and_never_overwritten()
     assert one("theirs_kept", "old", "edited", "old") == {"to": None, "base": "old"}
 
 
+def test_an_empty_text_of_the_shop_takes_nothing_away_that_it_never_had() -> None:
+    assert one("ours_only", None, "added", None) == {"to": None, "base": None}
+    assert one("ours_both", None, "added", None) == {"to": "storefront", "value": "added"}
+    blank = dict.fromkeys(SYNCED)
+    unknown = compare({"1": blank}, {"1": {**blank, "ours_only": "added"}}, {})
+    assert unknown.updates.is_empty()
+
+
+def test_an_empty_text_of_the_shop_takes_away_what_it_had_before() -> None:
+    assert one("ours_only", None, "old", "old") == {"to": "unierp", "value": None}
+    assert one("ours_both", None, "old", "old") == {"to": "unierp", "value": None}
+
+
 def test_stock_only_ever_flows_to_the_shop() -> None:
     assert one("stock", Decimal("5.00"), Decimal("3.00"), Decimal("3.00")) == {
         "to": "storefront",

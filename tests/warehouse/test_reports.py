@@ -117,6 +117,14 @@ class TestSummary:
         assert reconciliation(warehouse).differences == 0
         assert reconciliation(warehouse).accuracy == D("100.0000")
 
+    def test_what_unierp_adds_where_the_shop_never_had_anything_is_no_difference(self, warehouse: Warehouse) -> None:
+        with warehouse.transaction() as tx:
+            both(tx, "customers", CUSTOMER | {"key": "1"}, CUSTOMER | {"key": "2"})
+            unierp(tx, "customers", CUSTOMER | {"key": "1", "email": "ada@example.com"})
+            shop(tx, "customers", CUSTOMER | {"key": "1", "email": None}, CUSTOMER | {"key": "2", "email": None})
+            tx.upsert(BASE["customers"], pl.DataFrame([{"key": "2", "email": "ada@example.com"}]))
+        assert [row[0] for row in differences(warehouse, "customers")] == ["2"]
+
     def test_one_differing_field_makes_a_differing_row_and_is_named(self, warehouse: Warehouse) -> None:
         with warehouse.transaction() as tx:
             both(tx, "customer_groups", GROUP, {"key": "2", "name": "Staff"}, {"key": "3", "name": "Friends"})

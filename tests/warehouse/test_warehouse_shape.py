@@ -12,6 +12,10 @@ from unierp_assets.lab.postgres import PostgresServer, drop_database
 from unierp_assets.warehouse import Warehouse, WarehouseOutdated, WarehouseUnavailable, evolve
 from unierp_assets.warehouse.tables import SCHEMAS, STAGING, metadata
 
+MIGRATIONS = sorted(
+    path.name.partition("_")[0] for path in (Path(evolve.__file__).parent / "migrations/versions").glob("[0-9]*.py")
+)
+
 
 def connect(warehouse: Warehouse) -> sa.Engine:
     return sa.create_engine(warehouse.url, poolclass=sa.NullPool)
@@ -60,7 +64,7 @@ def test_upgrading_creates_the_database_applies_all_and_then_nothing(postgres: P
     warehouse = Warehouse(postgres.url("wholly-new"))
     try:
         assert not warehouse.is_current()
-        assert warehouse.upgrade() == ["0001"]
+        assert warehouse.upgrade() == MIGRATIONS
         assert warehouse.is_current()
         assert warehouse.upgrade() == []
         assert warehouse.read(STAGING["taxes"]).is_empty()
@@ -98,7 +102,7 @@ def test_many_who_upgrade_at_once_apply_every_migration_once(postgres: PostgresS
     try:
         with ThreadPoolExecutor(4) as pool:
             applied = list(pool.map(Warehouse.upgrade, warehouses))
-        assert sorted(applied) == [[], [], [], ["0001"]]
+        assert sorted(applied) == [[], [], [], MIGRATIONS]
     finally:
         for warehouse in warehouses:
             warehouse.close()
@@ -143,7 +147,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(database: str, monkeypatch
                 warehouse.upgrade()
         with connect(warehouse).connect() as connection:
             assert not set(sa.inspect(connection).get_schema_names()) & set(SCHEMAS)
-        assert warehouse.upgrade() == ["0001"]
+        assert warehouse.upgrade() == MIGRATIONS
     finally:
         warehouse.close()
 
@@ -173,11 +177,11 @@ def test_the_next_migration_is_written_with_its_triggers(postgres: PostgresServe
     finally:
         metadata.remove(table)
     assert written is not None
-    assert written.name == "0002_add_moons.py"
+    assert written.name == f"{int(MIGRATIONS[-1]) + 1:04}_add_moons.py"
     text = written.read_text()
     assert "create_table('moons'" in text
     assert "CREATE TRIGGER number_change BEFORE INSERT OR UPDATE ON staging.moons" in text
-    assert "down_revision = '0001'" in text
+    assert f"down_revision = '{MIGRATIONS[-1]}'" in text
     assert "CREATE SCHEMA" not in text
 
 

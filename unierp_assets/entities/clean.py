@@ -4,6 +4,9 @@ Each function works on a polars expression and asks a well-kept library once per
 cannot read is kept as it is (trimmed): it is the gate that refuses it, with the value in the report.
 """
 
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -49,9 +52,10 @@ def is_country(expression: pl.Expr) -> pl.Expr:
     return _each(expression, _is_country, pl.Boolean())
 
 
-def us_state(country_code: pl.Expr, region: pl.Expr) -> pl.Expr:
-    """ISO 3166-2 codes (``US-CA``) of the United States from a state's code or name; null for other countries."""
-    return pl.when(country_code == "US").then(_each(region, _us_state, pl.String()))
+def region(country_code: pl.Expr, name: pl.Expr) -> pl.Expr:
+    """ISO 3166-2 codes (``US-CA``, ``ES-M``) from a country's code and a region's code or name; null where there is no
+    such region."""
+    return _each(pl.concat_str(country_code, name, separator="\n"), _region, pl.String())
 
 
 def _phone(value: str) -> str | None:
@@ -94,6 +98,7 @@ def _country(value: str) -> str:
     import pycountry
 
     code = value.strip().upper()
+    code = _OTHER_CODES.get(code, code)
     if pycountry.countries.get(alpha_2=code):
         return code
     found = pycountry.countries.get(name=value.strip()) or pycountry.countries.get(alpha_3=code)
@@ -103,15 +108,39 @@ def _country(value: str) -> str:
 def _is_country(value: str) -> bool:
     import pycountry
 
-    return pycountry.countries.get(alpha_2=value) is not None
+    return value == _KOSOVO or pycountry.countries.get(alpha_2=value) is not None
 
 
-@lru_cache(maxsize=1024)
-def _us_state(value: str) -> str | None:
+_KOSOVO = "XK"
+"""In use everywhere, though ISO only reserves it."""
+
+_OTHER_CODES = {"EL": "GR", "UK": "GB"}
+"""What the European Union writes for a country whose ISO code is another."""
+
+
+@lru_cache(maxsize=4096)
+def _region(pair: str) -> str | None:
     import pycountry
 
-    code = f"US-{value.strip().upper()}"
-    if pycountry.subdivisions.get(code=code):
-        return code
-    named = [state.code for state in pycountry.subdivisions.get(country_code="US") if state.name == value.strip()]
-    return named[0] if named else None
+    country_code, _, text = pair.partition("\n")
+    code = text.strip().upper()
+    found = pycountry.subdivisions.get(code=code if code.startswith(f"{country_code}-") else f"{country_code}-{code}")
+    return str(found.code) if found else _regions(country_code).get(_plain(text))
+
+
+@lru_cache(maxsize=512)
+def _regions(country_code: str) -> dict[str, str]:
+    """Codes of a country's regions by their names without accents. A name goes before a part of one ("Valencia" of
+    "Valencia / València"), and a part that several names have stands for none."""
+    import pycountry
+
+    regions = list(pycountry.subdivisions.get(country_code=country_code) or ())
+    parts = [(part, each.code) for each in regions for part in map(_plain, re.split(r"[/\[\],]", each.name)) if part]
+    bearers = Counter(part for part, _ in parts)
+    whole = {_plain(each.name): str(each.code) for each in regions}
+    return {part: code for part, code in parts if bearers[part] == 1} | whole
+
+
+def _plain(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.strip().casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))

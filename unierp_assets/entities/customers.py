@@ -27,8 +27,8 @@ def bare_vat(text: pl.Expr) -> pl.Expr:
 
 
 def small(text: pl.Expr) -> pl.Expr:
-    """An e-mail address in small letters."""
-    return text.str.to_lowercase()
+    """An e-mail address in small letters, without joiners that nobody sees."""
+    return text.str.replace_all("[\u200c\u200d]", "").str.to_lowercase()
 
 
 def stage_groups(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from unierp_assets.entities.spec import (
     System,
     Withdrawal,
     cleaned,
+    prose,
 )
 
 CENT = Decimal("0.01")
@@ -114,7 +115,7 @@ def stage_lines(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         position=pl.col("position").cast(pl.Int64),
         kind=pl.col("kind"),
         variant=pl.col("variant_id").cast(pl.String),
-        name=cleaned("name"),
+        name=prose("name"),
         quantity=pl.col("quantity"),
         unit_price=pl.col("unit_price"),
         discount_amount=pl.col("discount_amount"),
@@ -190,7 +191,7 @@ ORDER_LINES = Entity(
         Field(
             "variant", Kind.REFERENCE, "Key of the variant; null for shipping.", odoo="product_id", target="variants"
         ),
-        Field("name", Kind.TEXT, "Text on the document.", odoo="name"),
+        Field("name", Kind.PROSE, "Text on the document.", odoo="name"),
         Field("quantity", Kind.DECIMAL, "Units ordered.", odoo="product_uom_qty", scale=2),
         Field("unit_price", Kind.DECIMAL, "Price of one unit, as the order's prices are.", odoo="price_unit", scale=2),
         Field("discount_amount", Kind.DECIMAL, "Discount on the line.", role=Role.STAGED, scale=2),

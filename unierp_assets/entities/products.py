@@ -4,7 +4,20 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
+from unierp_assets.entities.spec import (
+    BOTH,
+    KEY,
+    Entity,
+    Field,
+    Input,
+    Kind,
+    Role,
+    System,
+    Withdrawal,
+    cleaned,
+    joined,
+    prose,
+)
 
 
 def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -16,7 +29,7 @@ def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         .select(
             KEY,
             name=cleaned("name"),
-            description=cleaned("description"),
+            description=prose("description"),
             category=pl.col("category_id").cast(pl.String),
             tax=pl.col("tax_code"),
             active=pl.col("active").fill_null(True),
@@ -46,7 +59,7 @@ PRODUCTS = Entity(
         ),
         Field(
             "description",
-            Kind.TEXT,
+            Kind.PROSE,
             "Text shown to customers.",
             odoo="description_sale",
             owner=System.UNIERP,

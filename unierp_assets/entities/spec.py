@@ -26,9 +26,14 @@ BOTH = (System.UNIERP, System.STOREFRONT)
 
 
 class Kind(StrEnum):
-    """What a value is. It decides the column type in frames and tables and how the value is coded for Odoo."""
+    """What a value is. It decides the column type in frames and tables and how the value is coded for Odoo.
+
+    ``TEXT`` is one line: names, codes, numbers. ``PROSE`` is what people write with line breaks, tabs and blanks, of
+    which none is touched on the way.
+    """
 
     TEXT = "text"
+    PROSE = "prose"
     INTEGER = "integer"
     DECIMAL = "decimal"
     BOOLEAN = "boolean"
@@ -89,6 +94,8 @@ class Field:
     ``flows_to`` lists the systems the sync may write the field to. ``column`` is the storefront's column
     (``table.column``) a value from UniERP is written back to, in the row whose key is the entity's; ``restored`` turns
     the canonical value into the shop's where they differ; ``normal`` brings what people type into its canonical form.
+    A value of a ``detail`` that UniERP does not offer is left out, where that of another field stops the record.
+    ``empty_is_value`` says that a text the shop does not have means something, so that it replaces what UniERP has.
     """
 
     name: str
@@ -107,6 +114,13 @@ class Field:
     column: str | None = None
     restored: Callable[[pl.Expr], pl.Expr] | None = None
     normal: Callable[[pl.Expr], pl.Expr] | None = None
+    empty_is_value: bool = False
+    detail: bool = False
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether an empty value of the shop leaves alone what a person added in UniERP: no text is no statement."""
+        return self.kind in (Kind.TEXT, Kind.PROSE) and not self.empty_is_value
 
     @property
     def dtype(self) -> pl.DataType:
@@ -207,7 +221,18 @@ def joined(keys: pl.Expr) -> pl.Expr:
     return keys.cast(pl.String).drop_nulls().unique().sort().str.join(",")
 
 
+_INVISIBLE = "[\u200b\u200e\u200f\u2060\ufeff\u00ad]"
+"""Characters without a width that come along when people copy text. Joiners are none of them: scripts and emoji need
+them."""
+
+
 def cleaned(column: str) -> pl.Expr:
-    """A text column without surrounding white space, inner runs of white space folded, empty text as null."""
-    text = pl.col(column).str.replace_all(r"[ \t\r\n\u00a0]+", " ").str.strip_chars()
+    """A text column of one line: without characters that nobody sees, without surrounding white space, inner runs of
+    white space folded, empty text as null."""
+    text = pl.col(column).str.replace_all(_INVISIBLE, "").str.replace_all(r"[ \t\r\n\u00a0]+", " ").str.strip_chars()
     return pl.when(text == "").then(None).otherwise(text)
+
+
+def prose(column: str) -> pl.Expr:
+    """A column of several lines as it is; empty text as null."""
+    return pl.when(pl.col(column) == "").then(None).otherwise(pl.col(column))

@@ -47,6 +47,9 @@ class SyncContext:
     actor: str = field(default_factory=whoami)
     on_step: Callable[[str, str], None] = _silent
     lookups: Lookups = field(init=False)
+    faults: dict[str, set[str]] = field(init=False, default_factory=dict)
+    """By entity: the keys of the records that the program stumbled over in this run while it took them in. Nothing is
+    done with them."""
     stamps: dict[str, tuple[datetime, dict[int, dict[str, Any]]]] = field(init=False, default_factory=dict)
     """By model: since when, and id and ``write_date`` of what was written since, as found in this pass over UniERP."""
 

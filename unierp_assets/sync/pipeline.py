@@ -21,7 +21,7 @@ from unierp_assets.entities import ENTITIES, entities_of
 from unierp_assets.entities.spec import KEY, Entity, System
 from unierp_assets.quality import GATE_ORDER, GateReport, due_gates, preload, run_gate
 from unierp_assets.storefront.contract import contract_tables
-from unierp_assets.sync.compare.plan import CHANGES, Plan, Position, candidates, plan, slices
+from unierp_assets.sync.compare.plan import CHANGES, Plan, Position, candidates, plan_apart, slices
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.intake.extract import changed_tables, extract
 from unierp_assets.sync.intake.preflight import preflight
@@ -232,8 +232,9 @@ def _by_reference(context: SyncContext, entity: Entity, target: Entity, keys: li
 
 def _load_keys(context: SyncContext, entity: Entity, found: list[str]) -> Applied:
     context.on_step("plan", entity.name)
-    total = Applied()
-    steps = _plans(context, entity, found)
+    faults = context.faults.get(entity.name, set())
+    total = Applied(failed=len(faults.intersection(found)))
+    steps = _plans(context, entity, [key for key in found if key not in faults])
     # A slice of records that refer to others of their kind can be planned only when those are there.
     alone = any(field.target == entity.name for field in entity.references)
     for step in steps if alone else ahead(steps):
@@ -245,11 +246,11 @@ def _load_keys(context: SyncContext, entity: Entity, found: list[str]) -> Applie
 def _plans(context: SyncContext, entity: Entity, found: list[str]) -> Iterator[Plan]:
     """The plan of each slice of the keys, and the record of it."""
     for keys in slices(context, found):
-        with context.warehouse.transaction() as tx:
-            step = plan(tx, entity, keys)
+        for step in plan_apart(context.warehouse, entity, keys):
             changes = step.changes(values_of_new=False).with_columns(run_id=pl.lit(context.run_id))
-            tx.upsert(PLAN_CHANGES, changes)
-        yield step
+            with context.warehouse.transaction() as tx:
+                tx.upsert(PLAN_CHANGES, changes)
+            yield step
 
 
 def edit_parts(context: SyncContext, parent: Entity, part: Entity) -> Applied:
@@ -384,10 +385,9 @@ class Pipeline:
                 yield endings(tx, entity)
                 found = candidates(tx, entity, tx.cursor(f"plan:{entity.name}"))
             for keys in slices(self.context, found.keys):
-                with self.context.warehouse.transaction() as tx:
-                    step = plan(tx, entity, keys, planned)
-                planned.setdefault(entity.name, set()).update(step.creates[KEY].to_list())
-                yield step.changes()
+                for step in plan_apart(self.context.warehouse, entity, keys, planned):
+                    planned.setdefault(entity.name, set()).update(step.creates[KEY].to_list())
+                    yield step.changes()
 
     def _approved(self, approved: str) -> pl.DataFrame:
         """The changes of an approved plan."""

@@ -149,6 +149,8 @@ class _Comparison:
         self.rows: sa.FromClause = self.shop.join(self.unierp, self.shop.c.key == self.unierp.c.key, full=True)
         of_entity = self.pending.c.entity == entity.name
         self._join(self.pending, sa.and_(of_entity, self.pending.c.key == self.shop.c.key))
+        self.base = BASE[entity.name].alias("base")
+        self._join(self.base, self.base.c.key == self.shop.c.key)
         self.differs = {field.name: self._differs(field) for field in entity.compared}
         accepted = self.shop.c[STATUS] == ACCEPTED
         held = sa.func.coalesce(self.pending.c.state.in_([HELD, UNDONE]), False)
@@ -185,6 +187,9 @@ class _Comparison:
                 # Only unequal sets are taken apart, which costs a search each.
                 differ = self._set(field.target, shop).is_distinct_from(self._set(field.target, unierp))
                 return sa.case((shop.is_not_distinct_from(unierp), False), else_=differ)
+        if field.gives_way and field.role is Role.SYNC:
+            # What a person added where the shop never had anything is no difference: nothing would be written.
+            return shop.is_distinct_from(unierp) & ~(shop.is_(None) & self.base.c[field.name].is_(None))
         return shop.is_distinct_from(unierp)
 
     def _survivor(self, target: str, key: Expression) -> Expression:
@@ -226,8 +231,7 @@ class _Comparison:
 
     def differences(self) -> sa.Select[Any]:
         """One row per field that differs and per record that is missing or too much, with the reason."""
-        base = BASE[self.entity.name].alias("base")
-        rows = self.rows.outerjoin(base, base.c.key == self.shop.c.key)
+        rows = self.rows
         parts = [
             self._difference(
                 rows,
@@ -235,7 +239,7 @@ class _Comparison:
                 field=name,
                 shop=_text(self.entity[name], self.shop.c[name]),
                 unierp=_text(self.entity[name], self.unierp.c[name]),
-                reason=self._reason(self.entity[name], base),
+                reason=self._reason(self.entity[name], self.base),
             )
             for name, differs in self.differs.items()
         ]

@@ -136,7 +136,7 @@ def sql_type(field: Field) -> TypeEngine[Any]:
             return INSTANT
         case Kind.DATE:
             return Date()
-        case Kind.TEXT | Kind.REFERENCE | Kind.REFERENCES:
+        case Kind.TEXT | Kind.PROSE | Kind.REFERENCE | Kind.REFERENCES:
             return Text()
 
 

@@ -172,6 +172,8 @@ def _decision(field: Field) -> dict[str, pl.Expr]:
     differs = ours.ne_missing(theirs)
     ours_changed = ~known | ours.ne_missing(base)
     theirs_changed = ~known | theirs.ne_missing(base)
+    # An empty value of the shop takes nothing away, unless the shop had one before.
+    silent = ours.is_null() & base.is_null() & pl.lit(field.gives_way)
     both_changed = differs & ours_changed & theirs_changed
     # Without a base nobody knows who changed what: the owner decides, but that is no conflict to report.
     conflict = both_changed & known & pl.lit(there)
@@ -180,13 +182,13 @@ def _decision(field: Field) -> dict[str, pl.Expr]:
     if not there:
         theirs_win = differs
     elif not back and field.owner is System.STOREFRONT:
-        theirs_win = pl.lit(False)
+        theirs_win = silent
     else:
         preferred = owner_wins
         if field.strategy is Strategy.LATEST:
             later = pl.col(f"at{THEIRS}") > pl.col(f"at{OURS}")
             preferred = pl.when(known & later.is_not_null()).then(later).otherwise(owner_wins)
-        theirs_win = differs & ((theirs_changed & ~ours_changed) | (both_changed & preferred))
+        theirs_win = differs & (silent | (theirs_changed & ~ours_changed) | (both_changed & preferred))
     value = pl.when(theirs_win).then(theirs).otherwise(ours)
     outcome = pl.when(theirs_win).then(pl.lit("theirs")).otherwise(pl.lit("ours"))
     if field.strategy is Strategy.UNION:

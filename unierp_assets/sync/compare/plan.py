@@ -5,8 +5,8 @@ and what has to wait is set aside with the reason.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 
 import polars as pl
 import sqlalchemy as sa
@@ -15,8 +15,19 @@ from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, System
 from unierp_assets.sync.compare.conflicts import decisions
 from unierp_assets.sync.compare.merge import CHANGED_AT, OURS, THEIRS, TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.memory.state import HELD, PARKED, REMOVED, UNDONE, any_of, bound_ids, merged_into, pending
-from unierp_assets.warehouse.store import Transaction
+from unierp_assets.sync.isolation import each_apart
+from unierp_assets.sync.memory.state import (
+    FAILED,
+    HELD,
+    PARKED,
+    REMOVED,
+    UNDONE,
+    any_of,
+    bound_ids,
+    merged_into,
+    pending,
+)
+from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
     BASE,
@@ -91,6 +102,12 @@ class Plan:
     @property
     def withdrawn(self) -> pl.DataFrame:
         return self.merged.withdrawn
+
+    def only(self, keys: Collection[str]) -> "Plan":
+        """The part of the plan that is about these keys; ``ids`` are shared with the whole."""
+        chosen = pl.col(KEY).is_in(list(keys))
+        merged = Merged(**{part.name: getattr(self.merged, part.name).filter(chosen) for part in fields(Merged)})
+        return Plan(self.entity, list(keys), merged, self.waiting.filter(chosen), self.ids)
 
     def is_empty(self) -> bool:
         """Whether nothing would be written anywhere."""
@@ -192,6 +209,22 @@ def plan(tx: Transaction, entity: Entity, keys: list[str], planned: Mapping[str,
     return _resolved(tx, entity, keys, merged, planned)
 
 
+def plan_apart(
+    warehouse: Warehouse, entity: Entity, keys: list[str], planned: Mapping[str, set[str]] | None = None
+) -> list[Plan]:
+    """The plan of these keys: one, or, where the program stumbles over a record, one that sets it aside and those of
+    the others."""
+
+    def work(part: list[str]) -> Plan:
+        with warehouse.transaction() as tx:
+            return plan(tx, entity, part, planned)
+
+    def at_fault(key: str, reason: str) -> Plan:
+        return Plan(entity, [key], work([]).merged, pl.DataFrame([(key, FAILED, reason)], schema=WAITING, orient="row"))
+
+    return each_apart(work, keys, entity.name, at_fault)
+
+
 def _ours(tx: Transaction, entity: Entity, keys: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
     staging = STAGING[entity.name]
     columns = [staging.c[name] for name in entity.schema()]
@@ -244,7 +277,7 @@ def _resolved(
         to_update = _mentions(written, each) if written is not None else None
         mentions = pl.concat([part for part in (to_create, to_update) if part is not None])
         wanted = set(mentions["target"].to_list())
-        found = bound_ids(tx, target, wanted)
+        found = bound_ids(tx, target, wanted | _former(merged.former, each))
         ids.setdefault(target, {}).update(found)
         usable = set(found) | (planned or {}).get(target, set())
         # What is held holds what refers to it, but not its own parts: they may be what has to be mended.
@@ -295,6 +328,13 @@ def _resolved(
         conflicts=merged.conflicts,
     )
     return Plan(entity, keys, keep, waiting, ids)
+
+
+def _former(frame: pl.DataFrame, field: Field) -> set[str]:
+    """What UniERP has in a set: the keys that are taken away have to be known, too."""
+    if field.kind is not Kind.REFERENCES or field.role is not Role.SYNC:
+        return set()
+    return set(frame[f"{field.name}{THEIRS}"].drop_nulls().str.split(",").explode().to_list())
 
 
 def _mentions(frame: pl.DataFrame, field: Field) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from unierp_assets.odoo import (
 )
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.intake.removal import note_removed
+from unierp_assets.sync.isolation import each_apart, note_fault
 from unierp_assets.sync.load.ahead import ahead
 from unierp_assets.sync.load.codec import Codec, parse_external_name, parse_instant
 from unierp_assets.sync.memory.state import binding_rows, bound_keys
@@ -230,14 +231,23 @@ def _unread(tx: Transaction, entity: Entity, since: datetime | None = None) -> l
 
 
 def _land(context: SyncContext, entity: Entity, rows: list[dict[str, Any]]) -> int:
-    codec = Codec(entity, context.session, context.lookups)
+    """Lands the records that are ours; one that the program cannot read stays as it was landed, with a word on it."""
     with context.warehouse.transaction() as tx:
         keys = bound_keys(tx, entity.name, [row["id"] for row in rows])
-        ours = [row for row in rows if row["id"] in keys]
-        if not ours:
-            return 0
-        bound = {target: bound_keys(tx, target, ids) for target, ids in codec.targets(ours).items()}
-        return _upsert(context, tx, entity, codec.frame(ours, keys, bound))
+    ours = {keys[row["id"]]: row for row in rows if row["id"] in keys}
+
+    def work(part: list[str]) -> int:
+        codec = Codec(entity, context.session, context.lookups)
+        chosen = [ours[key] for key in part]
+        with context.warehouse.transaction() as tx:
+            bound = {target: bound_keys(tx, target, ids) for target, ids in codec.targets(chosen).items()}
+            return _upsert(context, tx, entity, codec.frame(chosen, keys, bound))
+
+    def at_fault(key: str, reason: str) -> int:
+        note_fault(context, entity.name, key, reason)
+        return 0
+
+    return sum(each_apart(work, list(ours), entity.name, at_fault)) if ours else 0
 
 
 def _upsert(context: SyncContext, tx: Transaction, entity: Entity, frame: pl.DataFrame) -> int:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.spec import KEY, Entity, Input
+from unierp_assets.entities.spec import KEY, Entity, Field, Input
 from unierp_assets.storefront.contract import UPDATED_AT
 from unierp_assets.sync.compare.merge import CHANGED_AT
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.isolation import each_apart, note_fault
 from unierp_assets.sync.memory.state import any_of
 from unierp_assets.warehouse.store import Transaction
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT, NEW, STAGING, WITHDRAWN
@@ -34,7 +36,8 @@ def stage(context: SyncContext, entity: Entity) -> int:
     """Stages what changed since the last time; returns the number of staged rows that differ from before.
 
     A row whose content changed becomes ``new`` and has to pass the gate again. A key that none of the first input's
-    rows carries any more is marked ``withdrawn``.
+    rows carries any more is marked ``withdrawn``. A row that the program stumbles over stays as it was staged before,
+    and fails with a word on it.
     """
     context.on_step("stage", entity.name)
     cursor_name = f"stage:{entity.name}"
@@ -42,10 +45,15 @@ def stage(context: SyncContext, entity: Entity) -> int:
         cursor = int(tx.cursor(cursor_name) or 0)
         top = _top(tx, entity)
         keys = _changed_keys(tx, entity, cursor) if top > cursor else []
+
+    def at_fault(key: str, reason: str) -> int:
+        note_fault(context, entity.name, key, reason)
+        return 0
+
     changed = 0
     for start in range(0, len(keys), context.slice_rows):
-        with context.warehouse.transaction() as tx:
-            changed += _stage_slice(context, tx, entity, keys[start : start + context.slice_rows])
+        part = keys[start : start + context.slice_rows]
+        changed += sum(each_apart(partial(_stage_part, context, entity), part, entity.name, at_fault))
     if top > cursor:
         with context.warehouse.transaction() as tx:
             tx.set_cursor(cursor_name, str(top))
@@ -76,6 +84,11 @@ def _changed_keys(tx: Transaction, entity: Entity, cursor: int) -> list[str]:
     return keys[KEY].drop_nulls().to_list()
 
 
+def _stage_part(context: SyncContext, entity: Entity, keys: list[str]) -> int:
+    with context.warehouse.transaction() as tx:
+        return _stage_slice(context, tx, entity, keys)
+
+
 def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: list[str]) -> int:
     inputs = {}
     for source in entity.inputs:
@@ -91,6 +104,7 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
     now = datetime.now(UTC)
     staged = entity.stage(inputs)
     rows = staged.select(_typed(name, staged.schema[name], dtype) for name, dtype in schema.items())
+    rows = rows.with_columns(_offered(context, field, rows[field.name]) for field in entity.fields if field.detail)
     changed_at = (
         pl.concat([frame.select(KEY, pl.col(UPDATED_AT).alias(CHANGED_AT)) for frame in inputs.values()])
         .group_by(KEY)
@@ -104,6 +118,14 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
     changed = tx.upsert(STAGING[entity.name], rows.with_columns(_status=pl.lit(NEW), **stamps))
     gone = pl.DataFrame({KEY: keys}).join(rows, on=KEY, how="anti").with_columns(_status=pl.lit(WITHDRAWN), **stamps)
     return changed + tx.update_rows(STAGING[entity.name], gone, ["_status", "_run_id"])
+
+
+def _offered(context: SyncContext, field: Field, values: pl.Series) -> pl.Series:
+    """The codes of a detail without those that UniERP does not know."""
+    if field.lookup is None or values.null_count() == len(values):
+        return values
+    known = context.lookups.ids(*field.lookup)
+    return values.set(~values.is_in(list(known)), None)
 
 
 def _typed(name: str, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from unierp_assets.sync.compare.conflicts import note as note_conflicts
 from unierp_assets.sync.compare.merge import TO_STOREFRONT
 from unierp_assets.sync.compare.plan import WAITING, Plan
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.isolation import each_apart
 from unierp_assets.sync.load.applier import DONE, Applier, Result
 from unierp_assets.sync.load.catalogue import PriceLists, Prices, Products, Variants
 from unierp_assets.sync.load.customers import Addresses
@@ -82,25 +84,44 @@ def apply(context: SyncContext, plan: Plan) -> Applied:
     and only remembers them. A record the server refuses is noted with the server's message; the others go on. Raises
     the :class:`OdooError` that interrupted it, after what was done has been remembered.
     """
-    applier = APPLIERS.get(plan.entity.name, Applier)(context, plan)
     created: list[Result] = []
     updated: list[Result] = []
     withdrawn: list[Result] = []
     if plan.withdrawn.height:
-        withdrawn = applier.withdraw()
+        withdrawn = _carried_out(context, plan, plan.withdrawn, lambda applier: applier.withdraw())
     if plan.updates.height:
         context.on_step("update", plan.entity.name)
-        updated = write_back(context, plan, applier.update())
+        updated = _carried_out(
+            context, plan, plan.updates, lambda applier: write_back(context, applier.plan, applier.update())
+        )
     if plan.creates.height:
         context.on_step("create", plan.entity.name)
-        created = applier.create()
-    resumed = applier.resume(plan.merged.agreed[KEY].to_list()) if plan.merged.agreed.height else []
+        created = _carried_out(context, plan, plan.creates, lambda applier: applier.create())
+    resumed = _carried_out(
+        context, plan, plan.merged.agreed, lambda applier: applier.resume(applier.plan.merged.agreed[KEY].to_list())
+    )
     context.on_step("agree", plan.entity.name)
     with context.warehouse.transaction() as tx:
         applied = _agree(context, tx, plan, created, updated, withdrawn, resumed)
     if applied.interruption:
         raise applied.interruption
     return applied
+
+
+def _carried_out(
+    context: SyncContext, plan: Plan, rows: pl.DataFrame, step: Callable[[Applier], list[Result]]
+) -> list[Result]:
+    """One step of the applier for these rows of the plan; a record that the program stumbles over is set aside."""
+    keys = rows[KEY].to_list()
+    kind = APPLIERS.get(plan.entity.name, Applier)
+
+    def work(part: list[str]) -> list[Result]:
+        return step(kind(context, plan if len(part) == len(keys) else plan.only(part)))
+
+    def at_fault(key: str, reason: str) -> list[Result]:
+        return [Result(key, state=FAILED, reason=reason)]
+
+    return [result for part in each_apart(work, keys, plan.entity.name, at_fault) for result in part] if keys else []
 
 
 def _done(results: list[Result]) -> list[str]:

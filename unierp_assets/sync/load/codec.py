@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Kind, cleaned
+from unierp_assets.entities.spec import KEY, Entity, Field, Kind, cleaned, prose
 from unierp_assets.odoo import OdooSession, values
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
@@ -128,7 +128,9 @@ class Codec:
         if field.kind is Kind.REFERENCES:
             ids = bound[str(field.target)]
             new, old = set(filter(None, (value or "").split(","))), set(filter(None, (former or "").split(",")))
-            return [(4, ids[key]) for key in sorted(new - old)] + [(3, ids[key]) for key in sorted(old - new)]
+            # What is no longer bound to a record cannot be in UniERP's set.
+            gone = [(3, ids[key]) for key in sorted(old - new) if key in ids]
+            return [(4, ids[key]) for key in sorted(new - old)] + gone
         cell = self.cell(field, value, bound)
         if field.kind is Kind.REFERENCE and self._type(field) == "many2many":
             return [(6, 0, [cell] if cell else [])]
@@ -169,10 +171,14 @@ class Codec:
             "write_date": pl.Datetime("us", "UTC"),
             **{field.name: field.dtype for field in fields},
         }
-        return pl.DataFrame(columns, schema=schema).with_columns(
-            (field.normal(cleaned(field.name)) if field.normal else cleaned(field.name)).alias(field.name)
-            for field in fields
-            if field.kind is Kind.TEXT and not field.lookup
+        return (
+            pl.DataFrame(columns, schema=schema)
+            .with_columns(
+                (field.normal(cleaned(field.name)) if field.normal else cleaned(field.name)).alias(field.name)
+                for field in fields
+                if field.kind is Kind.TEXT and not field.lookup
+            )
+            .with_columns(prose(field.name).alias(field.name) for field in fields if field.kind is Kind.PROSE)
         )
 
     def _decoded(self, field: Field, value: Any, bound: Mapping[str, Mapping[int, str]]) -> Any:
