@@ -23,6 +23,8 @@ from unierp_assets.warehouse.tables import metadata
 RELEASES = Path(__file__).parents[1] / "releases"
 REBUILT = "reporting"
 """The schema that is made anew out of the others, so that its rows need not stay what they were."""
+CURSORS = "sync.cursors"
+"""How far steps had read: a migration may have them begin anew."""
 
 
 @dataclass
@@ -77,7 +79,7 @@ def test_a_warehouse_of_a_release_is_migrated_with_all_it_holds(left: Left) -> N
     with sa.create_engine(left.warehouse.url, poolclass=sa.NullPool).connect() as connection:
         assert evolve.drift(connection) == []
     after = counts(left.warehouse)
-    assert {name: rows for name, rows in after.items() if before.get(name, rows) != rows} == {}
+    assert {name for name, rows in after.items() if before.get(name, rows) != rows} <= {CURSORS}
     rebuild_reports(left.warehouse, "after the upgrade")
     assert not left.warehouse.read(metadata.tables["reporting.order_reconciliation"].select()).is_empty()
 
