@@ -90,7 +90,8 @@ class Field:
     ``odoo`` is the name of the Odoo field, or of a concept that the client library resolves to what the server has
     (``tax`` is ``tax_ids`` on one version, ``tax_id`` on another). ``lookup`` names the model and the code field of
     Odoo's own master data (countries, currencies) that a text code stands for. ``target`` is the entity a reference
-    points to. ``codes`` maps the server's codes to canonical ones; codes that are not listed stay as they are.
+    points to; ``through`` is the model that stands between the two in Odoo, and its field that names the target.
+    ``codes`` maps the server's codes to canonical ones; codes that are not listed stay as they are.
     ``flows_to`` lists the systems the sync may write the field to. ``column`` is the storefront's column
     (``table.column``) a value from UniERP is written back to, in the row whose key is the entity's; ``restored`` turns
     the canonical value into the shop's where they differ; ``normal`` brings what people type into its canonical form.
@@ -107,6 +108,7 @@ class Field:
     odoo: str | None = None
     scale: int = 0
     target: str | None = None
+    through: tuple[str, str] | None = None
     lookup: tuple[str, str] | None = None
     codes: Mapping[str, object] | None = None
     personal: bool = False

@@ -54,7 +54,8 @@ VARIANTS = Entity(
             "attribute_values",
             Kind.REFERENCES,
             "Keys of its attribute values.",
-            role=Role.INITIAL,
+            odoo="product_template_attribute_value_ids",
+            through=("product.template.attribute.value", "product_attribute_value_id"),
             target="attribute_values",
         ),
         Field(

@@ -7,7 +7,7 @@ Only the public names are gathered here. Nothing in this package knows about the
 ...     confirm_orders(session, [7, 8])
 """
 
-from unierp_assets.odoo import documents, values
+from unierp_assets.odoo import configuration, documents, values
 from unierp_assets.odoo.bindings import bind, bindings, dangling, last_binding_id, unbind
 from unierp_assets.odoo.documents import (
     Credit,
@@ -49,8 +49,8 @@ from unierp_assets.odoo.errors import (
     OdooValidationError,
 )
 from unierp_assets.odoo.features import Features
-from unierp_assets.odoo.loading import load
-from unierp_assets.odoo.outcomes import Attempt, Outcome, failed
+from unierp_assets.odoo.loading import load, load_in_order
+from unierp_assets.odoo.outcomes import Attempt, Outcome, failed, raise_first
 from unierp_assets.odoo.records import (
     archive,
     changed_since,
@@ -94,6 +94,7 @@ __all__ = [
     "bindings",
     "cancel_orders",
     "changed_since",
+    "configuration",
     "confirm_orders",
     "create",
     "credit_invoices",
@@ -106,10 +107,12 @@ __all__ = [
     "invoice_orders",
     "last_binding_id",
     "load",
+    "load_in_order",
     "newest_writes",
     "order_progress",
     "orders_touched_since",
     "post_invoices",
+    "raise_first",
     "read",
     "register_payments",
     "return_deliveries",

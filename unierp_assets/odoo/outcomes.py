@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from unierp_assets.odoo.errors import OdooError
 
@@ -45,3 +45,10 @@ class Attempt(Generic[R]):
 def failed(outcomes: Iterable[Outcome[K]]) -> list[Outcome[K]]:
     """Those that did not succeed, in order."""
     return [outcome for outcome in outcomes if outcome.error is not None]
+
+
+def raise_first(outcomes: Iterable[Outcome[Any]]) -> None:
+    """Raises the first error of a step that what follows cannot do without."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error

@@ -212,6 +212,8 @@ def _not_restored(entity: Entity, field: Field) -> str | None:
         return "it follows from what stands in UniERP"
     if field.name == "state":
         return f"the step of the document stays: take it back in UniERP, with its counter-document ({entity.model})"
+    if field.through:
+        return "what a record is made of is not restored: change it in the shop"
     if field.kind is Kind.REFERENCES and field.column:
         return "sets are not restored: change them on either side"
     return None

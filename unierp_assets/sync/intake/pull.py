@@ -238,7 +238,7 @@ def _land(context: SyncContext, entity: Entity, rows: list[dict[str, Any]]) -> i
 
     def work(part: list[str]) -> int:
         codec = Codec(entity, context.session, context.lookups)
-        chosen = [ours[key] for key in part]
+        chosen = codec.followed([ours[key] for key in part])
         with context.warehouse.transaction() as tx:
             bound = {target: bound_keys(tx, target, ids) for target, ids in codec.targets(chosen).items()}
             return _upsert(context, tx, entity, codec.frame(chosen, keys, bound))

@@ -216,13 +216,6 @@ class Applier:
             return bound_ids(tx, entity or self.entity.name, list(keys))
 
 
-def raise_first(outcomes: Iterable[Outcome[Any]]) -> None:
-    """Raises the first error of a step that the records at hand cannot do without."""
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error
-
-
 def held(key: str, reason: str, odoo_id: int | None = None) -> Result:
     """A record that waits for something or somebody."""
     return Result(key, odoo_id, HELD, reason)

@@ -17,7 +17,7 @@ from unierp_assets.sync.compare.plan import WAITING, Plan
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.isolation import each_apart
 from unierp_assets.sync.load.applier import DONE, Applier, Result
-from unierp_assets.sync.load.catalogue import PriceLists, Prices, Products, Variants
+from unierp_assets.sync.load.catalogue import PriceLists, Prices, Products
 from unierp_assets.sync.load.customers import Addresses
 from unierp_assets.sync.load.inventory import Locations, StockLevels
 from unierp_assets.sync.load.invoices import Invoices
@@ -25,6 +25,7 @@ from unierp_assets.sync.load.order_lines import OrderLines
 from unierp_assets.sync.load.orders import Orders
 from unierp_assets.sync.load.payments import Payments
 from unierp_assets.sync.load.shipments import Shipments
+from unierp_assets.sync.load.variants import Variants
 from unierp_assets.sync.load.writeback import write_back
 from unierp_assets.sync.memory import ledger
 from unierp_assets.sync.memory.state import FAILED, HELD, binding_rows, bound_ids, set_pending

@@ -1,4 +1,4 @@
-"""What products, variants, prices and taxes need beyond the ordinary way of loading."""
+"""What products, prices and price lists need beyond the ordinary way of loading."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -8,11 +8,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY
-from unierp_assets.odoo import bind, create, load, search_read, values, write_changed
+from unierp_assets.odoo import load, raise_first, search_read, values, write_changed
 from unierp_assets.sync.compare.merge import TO_UNIERP
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.load.applier import Applier, Result, raise_first
-from unierp_assets.sync.load.codec import external_name
+from unierp_assets.sync.load.applier import Applier, Result
 from unierp_assets.sync.memory.state import any_of, bound_ids
 from unierp_assets.warehouse.tables import ACCEPTED, STAGING
 
@@ -111,153 +110,6 @@ def list_prices(context: SyncContext, products: list[str]) -> dict[str, Decimal]
     )
     with context.warehouse.transaction() as tx:
         return dict(tx.read(statement).iter_rows())
-
-
-class Variants(Applier):
-    """Variants: created for their configuration, or found where their product has them already."""
-
-    def create(self) -> list[Result]:
-        rows = self.plan.creates
-        if rows.is_empty():
-            return []
-        templates = self.plan.ids["products"]
-        wanted = sorted({templates[key] for key in rows["product"].to_list()})
-        configured = self._configured(rows, wanted)
-        existing = {
-            (values.ref(record["product_tmpl_id"]), frozenset(record["product_template_attribute_value_ids"])): record[
-                "id"
-            ]
-            for record in search_read(
-                self.session,
-                "product.product",
-                [("product_tmpl_id", "in", wanted)],
-                ["product_tmpl_id", "product_template_attribute_value_ids"],
-                archived=True,
-            )
-        }
-        combinations = {
-            row[KEY]: self._combination(row, templates[row["product"]], configured)
-            for row in rows.iter_rows(named=True)
-        }
-        adopted = {
-            row[KEY]: existing[place]
-            for row in rows.iter_rows(named=True)
-            if (place := (templates[row["product"]], frozenset(combinations[row[KEY]]))) in existing
-        }
-        names = [self.codec.column(field) for field in self.loaded_fields]
-        cells = {
-            row[KEY]: [self.codec.cell(field, row[field.name], self.plan.ids) for field in self.loaded_fields]
-            for row in rows.iter_rows(named=True)
-        }
-        results = self._adopt(adopted, names, cells)
-        made = [row for row in rows.select(KEY, "product").iter_rows(named=True) if row[KEY] not in adopted]
-        if not made:
-            return results
-        outcomes = load(
-            self.session,
-            self.entity.model,
-            ["id", "product_tmpl_id/.id", "product_template_attribute_value_ids/.id", *names],
-            [
-                [
-                    self.external_id(row[KEY]),
-                    templates[row["product"]],
-                    ",".join(map(str, combinations[row[KEY]])),
-                    *cells[row[KEY]],
-                ]
-                for row in made
-            ],
-            keys=[row[KEY] for row in made],
-            batch=self.context.batch,
-        )
-        return results + [Result.of(outcome.key, outcome) for outcome in outcomes]
-
-    def _adopt(self, adopted: dict[str, int], names: list[str], cells: dict[str, list[Any]]) -> list[Result]:
-        """Gives the variants that Odoo made with their product our values, and only then their external ids.
-
-        The other way round a run that ended in between would leave a variant that is known and empty: its emptiness
-        would be taken for a change made in UniERP and written to the shop.
-        """
-        if not adopted:
-            return []
-        outcomes = load(
-            self.session,
-            self.entity.model,
-            [".id", *names],
-            [[id_, *cells[key]] for key, id_ in adopted.items()],
-            keys=list(adopted),
-            batch=self.context.batch,
-        )
-        filled = {external_name(self.entity.name, each.key): adopted[each.key] for each in outcomes if each.ok}
-        raise_first(bind(self.session, self.context.namespace, self.entity.model, filled))
-        return [Result.of(outcome.key, outcome) for outcome in outcomes]
-
-    def _combination(self, row: dict[str, Any], template: int, configured: dict[tuple[int, int], int]) -> list[int]:
-        keys = row["attribute_values"].split(",") if row["attribute_values"] else []
-        return sorted(configured[template, self.plan.ids["attribute_values"][key]] for key in keys)
-
-    def _configured(self, rows: pl.DataFrame, templates: list[int]) -> dict[tuple[int, int], int]:
-        """Odoo's record of a value on a product, by product and value; values a product lacks are added to it."""
-        needed = {
-            (self.plan.ids["products"][product], self.plan.ids["attribute_values"][value])
-            for product, listed in rows.select("product", "attribute_values").drop_nulls().iter_rows()
-            for value in listed.split(",")
-        }
-        known = self._values_on(templates)
-        missing = needed - set(known)
-        if missing:
-            self._add_values(missing)
-            known = self._values_on(templates)
-        return known
-
-    def _values_on(self, templates: list[int]) -> dict[tuple[int, int], int]:
-        model = "product.template.attribute.value"
-        records = search_read(
-            self.session,
-            model,
-            [("product_tmpl_id", "in", templates)],
-            ["product_tmpl_id", "product_attribute_value_id"],
-        )
-        return {
-            (values.ref(record["product_tmpl_id"]) or 0, values.ref(record["product_attribute_value_id"]) or 0): record[
-                "id"
-            ]
-            for record in records
-        }
-
-    def _add_values(self, missing: set[tuple[int, int]]) -> None:
-        model = "product.template.attribute.line"
-        attribute_of = {
-            record["id"]: values.ref(record["attribute_id"]) or 0
-            for record in search_read(
-                self.session,
-                "product.attribute.value",
-                [("id", "in", [value for _, value in missing])],
-                ["attribute_id"],
-            )
-        }
-        templates = sorted({template for template, _ in missing})
-        lines = {
-            (values.ref(record["product_tmpl_id"]), values.ref(record["attribute_id"])): record["id"]
-            for record in search_read(
-                self.session, model, [("product_tmpl_id", "in", templates)], ["product_tmpl_id", "attribute_id"]
-            )
-        }
-        added: dict[tuple[int, int], list[int]] = {}
-        for template, value in sorted(missing):
-            added.setdefault((template, attribute_of[value]), []).append(value)
-        extended = {
-            lines[place]: {"value_ids": [(4, value) for value in listed]}
-            for place, listed in added.items()
-            if place in lines
-        }
-        outcomes: list[Any] = [*write_changed(self.session, model, extended)]
-        fresh = [
-            {"product_tmpl_id": place[0], "attribute_id": place[1], "value_ids": [(6, 0, listed)]}
-            for place, listed in added.items()
-            if place not in lines
-        ]
-        outcomes += create(self.session, model, fresh) if fresh else []
-        raise_first(outcomes)
 
 
 class Prices(Applier):

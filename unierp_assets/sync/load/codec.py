@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, cleaned, prose
-from unierp_assets.odoo import OdooSession, values
+from unierp_assets.odoo import OdooSession, read, values
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
 _CODE = re.compile(r"_((?:10|[0-9a-f]?)[0-9a-f]{1,4})~")
@@ -203,6 +203,17 @@ class Codec:
                 return (field.codes or {}).get(value, bool(value)) if isinstance(value, str) else bool(value)
         text = values.text(value)
         return (field.codes or {}).get(text, text) if text is not None else None
+
+    def followed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows with what stands between a record and its targets replaced by the targets."""
+        for field in self.entity.read_back:
+            if not field.through or not field.odoo:
+                continue
+            name, (model, target) = self.name(field), field.through
+            ids = {id_ for row in rows for id_ in row[name]}
+            reached = {id_: values.ref(row[target]) for id_, row in read(self._session, model, ids, [target]).items()}
+            rows = [{**row, name: [reached[id_] for id_ in row[name] if reached.get(id_)]} for row in rows]
+        return rows
 
     def targets(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, set[int]]:
         """The database ids the rows' relations point to, by target entity."""

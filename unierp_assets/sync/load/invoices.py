@@ -11,11 +11,12 @@ from unierp_assets.odoo import (
     OdooError,
     invoice_orders,
     post_invoices,
+    raise_first,
     search_read,
     values,
     write_changed,
 )
-from unierp_assets.sync.load.applier import Applier, Result, held, raise_first
+from unierp_assets.sync.load.applier import Applier, Result, held
 from unierp_assets.sync.load.codec import external_name
 from unierp_assets.sync.memory.state import bound_ids
 from unierp_assets.warehouse.tables import STAGING
