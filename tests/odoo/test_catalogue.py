@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from conftest import RunningOdoo
 
 
+NAMES = ("TEE-S", "TEE-M", "MIX-S", "MIX-M", "MUG-1")
+CODES = {1: "4006381333931", 2: "4006381333948", 3: "4006381333955", 4: "4006381333962", 5: "4006381333979",
+         6: "4006381333986"}  # fmt: skip
+
+
 @dataclass
 class Catalogue:
     """The shop with its keys by name, and what the syncs said."""
@@ -73,6 +78,14 @@ def two_sizes(catalogue: Catalogue, location: int, name: str) -> None:
     shop.stock(keys[f"{name}-M"], location, 5)
 
 
+def delete_variant(catalogue: Catalogue, name: str) -> None:
+    """As a shop deletes one: with all that hangs on it."""
+    key = catalogue.keys[name]
+    for table in ("variant_values", "stock_levels", "prices"):
+        catalogue.world.shop(f"DELETE FROM {table} WHERE variant_id = %s", key)
+    catalogue.shop.remove("variants", key)
+
+
 def sell(catalogue: Catalogue, name: str) -> int:
     """An open order of one piece."""
     order = catalogue.shop.order(catalogue.keys["customer"], total=10)
@@ -86,14 +99,14 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
     with small_shop(odoo_server, postgres) as shop:
         found = Catalogue(shop)
         keys = found.keys
-        keys["S"], keys["M"] = shop.attribute("Size", "S", "M")
+        keys["S"], keys["M"], keys["L"] = shop.attribute("Size", "S", "M", "L")
         keys["Black"], keys["White"] = shop.attribute("Colour", "Black", "White")
         location = shop.location()
         keys["customer"] = shop.customer()
         shop.address(keys["customer"])
 
         two_sizes(found, location, "TEE")
-        shop.change("variants", keys["TEE-S"], barcode="4006381333931")
+        shop.change("variants", keys["TEE-S"], barcode="73513537")
         sell(found, "TEE-S")
         # mixed: the two that are there differ in the new attribute, too
         two_sizes(found, location, "MIX")
@@ -104,9 +117,29 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
         shop.stock(keys["MUG-1"], location, 7)
         sell(found, "MUG-1")
 
+        # values and codes that change places, an attribute that goes
+        keys["RING"] = shop.product("Ring")
+        for number, size in enumerate(("S", "M", "L"), 1):
+            keys[f"RING-{number}"] = shop.variant(keys["RING"], f"RING-{number}", keys[size], barcode=CODES[number])
+            shop.stock(keys[f"RING-{number}"], location, number)
+        keys["BAG"] = shop.product("Bag")
+        for colour in ("Black", "White"):
+            keys[f"BAG-{colour}"] = shop.variant(keys["BAG"], f"BAG-{colour}", keys["S"], keys[colour])
+            shop.stock(keys[f"BAG-{colour}"], location, 4)
+        # what is not sold any more
+        for name, code in (("OFF", CODES[4]), ("GONE", CODES[5]), ("AGAIN", CODES[6])):
+            keys[name] = shop.product(name)
+            keys[f"{name}-1"] = shop.variant(keys[name], f"{name}-1", keys["S"], barcode=code)
+            shop.stock(keys[f"{name}-1"], location, 3)
+        # one bad value, and no category
+        size = shop.row("attribute_values", keys["S"])["attribute_id"]
+        keys["bad"] = shop.add("attribute_values", attribute_id=size, name=" S ", position=9)
+        keys["DIRTY"] = shop.product("Dirty", category_id=None)
+        keys["DIRTY-good"] = shop.variant(keys["DIRTY"], "DIRTY-good", keys["M"])
+        keys["DIRTY-bad"] = shop.variant(keys["DIRTY"], "DIRTY-bad", keys["bad"])
+
         found.summaries.append(found.world.sync())
-        names = ["TEE-S", "TEE-M", "MIX-S", "MIX-M", "MUG-1"]
-        found.remember(*names)
+        found.remember(*NAMES, "RING-1", "RING-2", "RING-3", "BAG-Black", "OFF-1", "GONE-1", "AGAIN-1")
 
         for name in ("TEE-S", "TEE-M"):
             shop.add("variant_values", variant_id=keys[name], attribute_value_id=keys["Black"])
@@ -116,6 +149,21 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
             shop.add("variant_values", variant_id=keys[name], attribute_value_id=keys[colour])
         shop.add("variant_values", variant_id=keys["MUG-1"], attribute_value_id=keys["White"])
         keys["MUG-2"] = shop.variant(keys["MUG"], "MUG-B", keys["Black"])
+        shop.world.shop("UPDATE variants SET sku = 'tmp-' || sku, barcode = NULL WHERE product_id = %s", keys["RING"])
+        for number, (size, after) in enumerate((("M", 2), ("L", 3), ("S", 1)), 1):
+            shop.change("variants", keys[f"RING-{number}"], sku=f"RING-{after}", barcode=CODES[after])
+            shop.world.shop("DELETE FROM variant_values WHERE variant_id = %s", keys[f"RING-{number}"])
+            shop.add("variant_values", variant_id=keys[f"RING-{number}"], attribute_value_id=keys[size])
+        delete_variant(found, "BAG-White")
+        shop.world.shop(
+            "DELETE FROM variant_values WHERE variant_id = %s AND attribute_value_id = %s",
+            keys["BAG-Black"],
+            keys["Black"],
+        )
+        shop.change("variants", keys["OFF-1"], active=False)
+        keys["OFF-2"] = shop.variant(keys["OFF"], "OFF-1", keys["S"], barcode=CODES[4])
+        delete_variant(found, "GONE-1")
+        keys["GONE-2"] = shop.variant(keys["GONE"], "GONE-1", keys["S"], barcode=CODES[5])
         found.planned = set(found.world.preview().select("entity", "key", "field", "action").iter_rows())
         found.summaries.append(found.world.sync())
         found.summaries.append(found.world.sync())
@@ -124,6 +172,12 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
 
 def test_a_sync_of_all_these_changes_leaves_no_difference_and_the_next_one_writes_nothing(catalogue: Catalogue) -> None:
     assert catalogue.world.warehouse_rows("SELECT entity, key, state, reason FROM sync.pending") == []
+    assert set(
+        catalogue.world.warehouse_rows("SELECT entity, key, rule FROM quarantine.rows WHERE outcome <> 'warn'")
+    ) == {
+        ("attribute_values", str(catalogue.keys["bad"]), "duplicate_name"),
+        ("variants", str(catalogue.keys["DIRTY-bad"]), "unknown_attribute_value"),
+    }
     assert [summary.differences for summary in catalogue.summaries] == [0, 0, 0]
     assert catalogue.summaries[-1].odoo_writes == 0
 
@@ -196,3 +250,40 @@ def test_the_plan_shows_new_values_of_old_variants_and_the_new_ones(catalogue: C
     assert {(str(keys[name]), "attribute_values", "update") for name in ("TEE-S", "TEE-M", "MUG-1")} <= shown
     assert (str(keys["TEE-S-W"]), "sku", "create") in shown
     assert (str(keys["TEE-S"]), "sku", "update") not in shown
+
+
+def test_codes_and_values_of_three_variants_change_places(catalogue: Catalogue) -> None:
+    for number, (size, after) in enumerate((("M", 2), ("L", 3), ("S", 1)), 1):
+        changed = {"default_code": f"RING-{after}", "barcode": CODES[after], "values": [f"Size: {size}"]}
+        assert catalogue.article(f"RING-{number}") == catalogue.before[f"RING-{number}"] | changed
+        assert catalogue.shop.row("variants", catalogue.keys[f"RING-{number}"])["barcode"] == CODES[after]
+
+
+def test_an_attribute_that_is_dropped_leaves_the_record_as_it_is_otherwise(catalogue: Catalogue) -> None:
+    assert catalogue.article("BAG-Black") == catalogue.before["BAG-Black"] | {"values": ["Size: S"]}
+    assert not catalogue.article("BAG-White")["active"]
+
+
+@pytest.mark.parametrize("name", ["OFF", "GONE"])
+def test_what_is_not_sold_any_more_gives_its_codes_to_a_new_variant(catalogue: Catalogue, name: str) -> None:
+    old, new = catalogue.article(f"{name}-1"), catalogue.article(f"{name}-2")
+    was = catalogue.before[f"{name}-1"]
+    assert (old["id"], old["active"], old["barcode"], old["qty_available"]) == (was["id"], False, False, 3)
+    assert new["id"] != old["id"]
+    assert (new["default_code"], new["barcode"], new["values"], new["active"], new["qty_available"]) == (
+        f"{name}-1", was["barcode"], ["Size: S"], True, 0,
+    )  # fmt: skip
+
+
+def test_the_shop_keeps_the_barcode_of_what_it_switched_off(catalogue: Catalogue) -> None:
+    assert catalogue.shop.row("variants", catalogue.keys["OFF-1"])["barcode"] == CODES[4]
+
+
+def test_one_bad_value_holds_the_variants_that_have_it_and_nothing_else(catalogue: Catalogue) -> None:
+    good = catalogue.article("DIRTY-good")
+    assert (good["default_code"], good["values"], good["active"]) == ("DIRTY-good", ["Size: M"], True)
+
+
+def test_a_product_without_a_category_arrives_and_its_shop_row_stays_without(catalogue: Catalogue) -> None:
+    assert catalogue.world.odoo_id("products", catalogue.keys["DIRTY"])
+    assert catalogue.shop.row("products", catalogue.keys["DIRTY"])["category_id"] is None

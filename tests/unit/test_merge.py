@@ -347,3 +347,52 @@ def test_what_flows_back_to_the_shop_says_into_which_column() -> None:
 def test_a_text_is_read_as_the_value_it_stands_for(kind: Kind, text: str, value: Any) -> None:
     field = Field("x", kind, "A value.", scale=2)
     assert pl.DataFrame({"text": [text]}).select(from_text(field, pl.col("text"))).item() == value
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "base", "to_unierp", "to_shop", "value"),
+    [
+        # the shop takes it off sale: UniERP gives the code up, the shop keeps its own
+        ((False, "A"), (True, "A"), (True, "A"), ["barcode", "active"], [], None),
+        # a person archives it in UniERP: nobody's code changes
+        ((True, "A"), (False, "A"), (True, "A"), [], ["active"], None),
+        # off sale, whatever stands on either side
+        ((False, "A"), (False, None), (False, None), [], [], None),
+        ((False, "A"), (False, "B"), (False, "A"), [], [], None),
+        # back on sale in the shop, and in UniERP: the code comes back with it
+        ((True, "A"), (False, None), (False, None), ["barcode", "active"], [], "A"),
+        ((False, "A"), (True, None), (False, None), ["barcode"], ["active"], "A"),
+    ],
+)
+def test_a_code_is_needed_only_while_its_article_is_on_sale(
+    ours: tuple[bool, str | None],
+    theirs: tuple[bool, str | None],
+    base: tuple[bool, str | None],
+    to_unierp: list[str],
+    to_shop: list[str],
+    value: str | None,
+) -> None:
+    entity = Entity(
+        name="articles",
+        domain="products",
+        description="Articles.",
+        model="article",
+        inputs=(Input("articles", "id"),),
+        fields=(
+            Field("barcode", Kind.TEXT, "Code.", owner=System.UNIERP, flows_to=BOTH, only_while="active"),
+            Field("active", Kind.BOOLEAN, "On sale.", owner=System.UNIERP, flows_to=BOTH),
+        ),
+        stage=lambda inputs: inputs["articles"],
+    )
+
+    def side(row: tuple[bool, str | None]) -> pl.DataFrame:
+        return pl.DataFrame([{KEY: "1", "barcode": row[1], "active": row[0]}], schema=entity.schema())
+
+    nothing = pl.DataFrame(schema={KEY: pl.String})
+    merged = merge(entity, side(ours), side(theirs), side(base), nothing)
+    assert merged.conflicts.is_empty()
+    if to_unierp or to_shop:
+        (row,) = merged.updates.to_dicts()
+        assert (row[TO_UNIERP], row[TO_STOREFRONT], row["barcode"]) == (to_unierp, to_shop, value)
+    else:
+        assert merged.updates.is_empty()

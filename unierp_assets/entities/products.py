@@ -101,6 +101,8 @@ PRODUCTS = Entity(
             "Keys of the attribute values its variants use.",
             role=Role.INITIAL,
             target="attribute_values",
+            # A value that cannot be there holds the variants that have it, and nothing else.
+            waits=False,
         ),
     ),
     stage=stage,

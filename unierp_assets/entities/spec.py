@@ -96,6 +96,9 @@ class Field:
     (``table.column``) a value from UniERP is written back to, in the row whose key is the entity's; ``restored`` turns
     the canonical value into the shop's where they differ; ``normal`` brings what people type into its canonical form.
     A value of a ``detail`` that UniERP does not offer is left out, where that of another field stops the record.
+    ``only_while`` names the boolean without which the record needs no such value: while it is false on either side the
+    field is not compared, and UniERP's value is given up when the shop makes it false.
+    ``waits`` says whether a new record waits for what it refers to here, or does without what is not in UniERP.
     ``empty_is_value`` says that a text the shop does not have means something, so that it replaces what UniERP has.
     """
 
@@ -117,6 +120,8 @@ class Field:
     restored: Callable[[pl.Expr], pl.Expr] | None = None
     normal: Callable[[pl.Expr], pl.Expr] | None = None
     empty_is_value: bool = False
+    waits: bool = True
+    only_while: str | None = None
     detail: bool = False
 
     @property

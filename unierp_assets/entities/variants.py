@@ -76,6 +76,8 @@ VARIANTS = Entity(
             flows_to=BOTH,
             column="variants.barcode",
             normal=bare_barcode,
+            # One article may have it at a time: what is not on sale leaves it to others.
+            only_while="active",
         ),
         Field("barcode_is_valid", Kind.BOOLEAN, "Whether the check digit is right.", role=Role.STAGED),
         Field(

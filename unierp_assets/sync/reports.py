@@ -151,7 +151,7 @@ class _Comparison:
         self._join(self.pending, sa.and_(of_entity, self.pending.c.key == self.shop.c.key))
         self.base = BASE[entity.name].alias("base")
         self._join(self.base, self.base.c.key == self.shop.c.key)
-        self.differs = {field.name: self._differs(field) for field in entity.compared}
+        self.differs = {field.name: self._needed(field, self._differs(field)) for field in entity.compared}
         accepted = self.shop.c[STATUS] == ACCEPTED
         held = sa.func.coalesce(self.pending.c.state.in_([HELD, UNDONE]), False)
         self.both = accepted & ~held & self.unierp.c.key.is_not(None)
@@ -191,6 +191,13 @@ class _Comparison:
             # What a person added where the shop never had anything is no difference: nothing would be written.
             return shop.is_distinct_from(unierp) & ~(shop.is_(None) & self.base.c[field.name].is_(None))
         return shop.is_distinct_from(unierp)
+
+    def _needed(self, field: Field, differs: Condition) -> Condition:
+        """Values that are needed only while a record is on sale, say, are not compared while it is not."""
+        if field.only_while is None:
+            return differs
+        holds = [sa.func.coalesce(side.c[field.only_while], False) for side in (self.shop, self.unierp)]
+        return sa.and_(*holds, differs)
 
     def _survivor(self, target: str, key: Expression) -> Expression:
         survivor = self.survivors[target].alias()

@@ -95,17 +95,24 @@ def merge(
     A field that only one side changed since the base takes that side's value; changed alike, both agree; changed
     differently, the field's strategy decides and the conflict is recorded. A value that wins over a system to which the
     field does not flow is kept where it is: the base then remembers the loser, so that the next comparison sees one
-    change, not two. A field of the storefront that does not flow there is put right in UniERP.
+    change, not two. A field of the storefront that does not flow there is put right in UniERP. What a record needs only
+    while it is on sale (``only_while``) is left alone on both sides while it is not.
     """
     ours, theirs = normalised(entity, ours), normalised(entity, theirs)
     synced = [field.name for field in entity.synced]
-    creates = ours.join(theirs.select(KEY), on=KEY, how="anti").drop(CHANGED_AT, strict=False)
+    creates = needed(entity, ours.join(theirs.select(KEY), on=KEY, how="anti").drop(CHANGED_AT, strict=False))
     both = _side_by_side(entity, ours, theirs, base)
     both = _with_decisions(entity, both, pl.DataFrame(schema=DECISIONS) if decisions is None else decisions)
     decided = both.with_columns(
         expression.alias(f"{field.name}__{name}")
         for field in entity.synced
         for name, expression in _decision(field).items()
+    )
+    decided = decided.with_columns(
+        expression.alias(f"{field.name}__{name}")
+        for field in entity.synced
+        if field.only_while
+        for name, expression in _decision_while(field, field.only_while).items()
     )
     conflicts = pl.concat([pl.DataFrame(schema=CONFLICTS), *(_conflicts(decided, field) for field in entity.synced)])
     decided = decided.filter(~pl.any_horizontal(pl.col(f"{name}__undecided") for name in synced)).with_columns(
@@ -129,6 +136,15 @@ def merge(
     )
 
 
+def needed(entity: Entity, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame without the values its records need only while something is true that is not."""
+    return frame.with_columns(
+        pl.when(pl.col(field.only_while)).then(pl.col(field.name)).alias(field.name)
+        for field in entity.fields
+        if field.only_while and field.name in frame.columns
+    )
+
+
 def _side_by_side(entity: Entity, ours: pl.DataFrame, theirs: pl.DataFrame, base: pl.DataFrame) -> pl.DataFrame:
     names = [field.name for field in entity.synced]
     never = pl.lit(None, pl.Datetime("us", "UTC"))
@@ -139,7 +155,7 @@ def _side_by_side(entity: Entity, ours: pl.DataFrame, theirs: pl.DataFrame, base
             KEY, changed.alias(f"at{suffix}"), *(pl.col(name).alias(f"{name}{suffix}") for name in names)
         )
 
-    known = side(normalised(entity, base), BASE).with_columns(pl.lit(True).alias(f"has{BASE}"))
+    known = side(needed(entity, normalised(entity, base)), BASE).with_columns(pl.lit(True).alias(f"has{BASE}"))
     return (
         side(ours, OURS)
         .join(side(theirs, THEIRS), on=KEY, how="inner")
@@ -210,6 +226,18 @@ def _decision(field: Field) -> dict[str, pl.Expr]:
         "to_unierp": value.ne_missing(theirs) & pl.lit(there),
         "to_storefront": value.ne_missing(ours) & pl.lit(back),
         "value": pl.when(kept).then(ours).otherwise(value),
+    }
+
+
+def _decision_while(field: Field, condition: str) -> dict[str, pl.Expr]:
+    """The decision about a field whose value is needed only while the condition holds."""
+    holds, ends = pl.col(f"{condition}__value"), pl.col(f"{condition}__to_unierp")
+    given_up = ~holds & ends & pl.col(f"{field.name}{THEIRS}").is_not_null()
+    return {
+        "conflict": pl.col(f"{field.name}__conflict") & holds,
+        "to_unierp": pl.when(holds).then(pl.col(f"{field.name}__to_unierp")).otherwise(given_up),
+        "to_storefront": pl.col(f"{field.name}__to_storefront") & holds,
+        "value": pl.when(holds).then(pl.col(f"{field.name}__value")),
     }
 
 

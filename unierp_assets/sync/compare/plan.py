@@ -285,7 +285,7 @@ def _resolved(
             usable -= set(pending(tx, target, HELD)[KEY].to_list())
         if target == entity.name:
             usable |= set(creates[KEY].to_list())
-        missing = mentions.filter(~pl.col("target").is_in(list(usable)))
+        missing = mentions.filter(~pl.col("target").is_in(list(usable)), pl.lit(each.waits))
         waiting = pl.concat(
             [
                 waiting,

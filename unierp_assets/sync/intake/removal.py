@@ -36,14 +36,14 @@ def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], 
     if entity.ends_with is None or replaced:
         return
     staged, base = STAGING[entity.name], BASE[entity.name]
-    shared = [field.name for field in entity.synced if System.STOREFRONT in field.flows_to]
+    shared = [field for field in entity.synced if System.STOREFRONT in field.flows_to]
     unchanged = tx.read(
         sa.select(staged.c.key, staged.c._seq.label("seen_seq"))
         .join(base, base.c.key == staged.c.key)
         .where(
             any_of(staged.c.key, keys),
             staged.c._status == ACCEPTED,
-            *(staged.c[name].is_not_distinct_from(base.c[name]) for name in shared),
+            *(_unchanged(staged, base, field) for field in shared),
         )
     )
     tx.upsert(
@@ -57,6 +57,11 @@ def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], 
             since=pl.lit(datetime.now(UTC).replace(microsecond=0)).dt.cast_time_unit("us"),
         ),
     )
+
+
+def _unchanged(staged: sa.Table, base: sa.Table, field: Field) -> sa.ColumnElement[bool]:
+    same = staged.c[field.name].is_not_distinct_from(base.c[field.name])
+    return sa.or_(~staged.c[field.only_while], same) if field.only_while else same
 
 
 def endings(tx: Transaction, entity: Entity) -> pl.DataFrame:

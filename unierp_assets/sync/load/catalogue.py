@@ -75,8 +75,11 @@ class Products(Applier):
 
     def _lines(self, value_keys: str | None, attributes: dict[str, int]) -> list[tuple[int, str]]:
         lines: dict[int, list[str]] = {}
+        known = self.plan.ids["attribute_values"]
         for key in value_keys.split(",") if value_keys else ():
-            lines.setdefault(attributes[key], []).append(str(self.plan.ids["attribute_values"][key]))
+            if key not in known or key not in attributes:
+                continue
+            lines.setdefault(attributes[key], []).append(str(known[key]))
         return [(attribute, ",".join(ids)) for attribute, ids in lines.items()]
 
 

@@ -50,6 +50,7 @@ class Lookups:
         self._session = session
         self._ids: dict[tuple[str, str], dict[str, int]] = {}
         self._codes: dict[tuple[str, str], dict[int, str]] = {}
+        self._defaults: dict[tuple[str, str], int | None] = {}
 
     def ids(self, model: str, code: str) -> Mapping[str, int]:
         """Database ids by code; a state's code carries its country's (``US-CA``)."""
@@ -70,6 +71,13 @@ class Lookups:
         if (model, code) not in self._codes:
             self._codes[model, code] = {id_: text for text, id_ in self.ids(model, code).items()}
         return self._codes[model, code]
+
+    def default(self, model: str, name: str) -> int | None:
+        """The record that Odoo puts into a relation nobody filled in."""
+        if (model, name) not in self._defaults:
+            found = self._session.call(model, "default_get", [name])
+            self._defaults[model, name] = values.ref(found.get(name))
+        return self._defaults[model, name]
 
 
 class UnknownCode(ValueError):
@@ -97,13 +105,18 @@ class Codec:
         found = self._session.features.fields(self.model).get(self.name(field), {})
         return str(found.get("type", ""))
 
+    def _required(self, field: Field) -> bool:
+        return bool(self._session.features.fields(self.model).get(self.name(field), {}).get("required"))
+
     def column(self, field: Field) -> str:
         """The column of the field in ``load``."""
         relational = field.lookup or field.kind in (Kind.REFERENCE, Kind.REFERENCES)
         return f"{self.name(field)}/.id" if relational else self.name(field)
 
     def cell(self, field: Field, value: Any, bound: Mapping[str, Mapping[str, int]]) -> Any:
-        """The value in ``load``: relations as database ids."""
+        """The value in ``load``: relations as database ids. Where this server wants one, none is its own default."""
+        if value is None and field.kind is Kind.REFERENCE and self._required(field):
+            return self._lookups.default(self.model, self.name(field))
         if value is None:
             return None
         if field.lookup:

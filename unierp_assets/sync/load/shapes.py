@@ -21,12 +21,14 @@ from unierp_assets.warehouse.tables import ACCEPTED, BINDINGS, STAGING, WITHDRAW
 @dataclass(slots=True)
 class Shape:
     """One product: what UniERP has (``known``), by which attributes its variants are to differ (``attributes``), the
-    values each variant of the shop is to have (``wanted``, by key) and which record stands for it (``bound``).
+    values each variant of the shop is to have (``wanted``, by key) and which record stands for it (``bound``). ``ours``
+    are the attributes the shop knows.
 
     ``refused`` has, by key, why a variant cannot have what the shop says; ``error`` what the server said to it all.
     """
 
     known: Configuration
+    ours: frozenset[int] = frozenset()
     attributes: frozenset[int] = frozenset()
     wanted: dict[str, frozenset[int]] = field(default_factory=dict)
     bound: dict[str, int] = field(default_factory=dict)
@@ -39,7 +41,7 @@ class Shape:
         return {
             attribute: line.values
             for attribute, line in self.known.lines.items()
-            if line.active and attribute not in self.attributes
+            if line.active and attribute not in self.ours
         }
 
     def places(self, wanted: Collection[int], id_: int | None = None) -> frozenset[int]:
@@ -64,7 +66,6 @@ class Shapes:
         self.context = context
         self.products = dict(products)
         self.attribute_of: dict[int, int] = {}
-        self.ours: set[int] = set()
         self._read()
 
     def _read(self) -> None:
@@ -80,7 +81,7 @@ class Shapes:
             ids = bound_ids(tx, "attribute_values", named)
             bound = bound_ids(tx, "variants", rows[KEY].to_list())
             attributes = tx.read(sa.select(BINDINGS.c.odoo_id).where(BINDINGS.c.entity == "attributes"))
-        self.ours = set(attributes["odoo_id"].to_list())
+        ours = frozenset(attributes["odoo_id"].to_list())
         known = configurations(self.context.session, set(self.products.values()))
         used = {*ids.values(), *(value for each in known.values() for value in each.places)}
         self.attribute_of = {
@@ -89,7 +90,7 @@ class Shapes:
                 self.context.session, "product.attribute.value", [("id", "in", sorted(used))], ["attribute_id"]
             )
         }
-        self.shapes = {product: Shape(known[template]) for product, template in self.products.items()}
+        self.shapes = {product: Shape(known[template], ours) for product, template in self.products.items()}
         counted: dict[str, Counter[frozenset[int]]] = {product: Counter() for product in self.products}
         for row in rows.iter_rows(named=True):
             shape = self.shapes[row["product"]]
@@ -109,7 +110,7 @@ class Shapes:
     def _agreed(self, shape: Shape, counted: Counter[frozenset[int]]) -> frozenset[int]:
         """By which attributes a product's variants are to differ: what all of the shop's on sale say. Where they do not
         agree the product stays as it is, or, where UniERP has no variant yet, follows the most of them."""
-        now = shape.known.attributes & self.ours
+        now = shape.known.attributes & shape.ours
         if not counted:
             return now
         if len(counted) > 1 and shape.bound:
@@ -180,13 +181,13 @@ class Shapes:
             for key, id_ in shape.bound.items()
             if key in shape.wanted and key not in shape.refused and id_ in shape.known.variants
         }
-        if shape.known.attributes & self.ours != shape.attributes:
+        if shape.known.attributes & shape.ours != shape.attributes:
             self._change_attributes(shape, wanted)
         else:
             self._change_values(shape, wanted)
 
     def _change_attributes(self, shape: Shape, wanted: dict[int, frozenset[int]]) -> None:
-        attributes = shape.attributes | frozenset(shape.foreign) - self.ours
+        attributes = shape.attributes | frozenset(shape.foreign)
         combinations = {id_: shape.places(values_, id_) for id_, values_ in wanted.items()}
         active = {places for id_, places in combinations.items() if shape.known.variants[id_].active}
         usual = Counter(value for values_ in wanted.values() for value in values_)

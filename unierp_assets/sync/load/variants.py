@@ -9,6 +9,7 @@ from unierp_assets.entities.spec import KEY, Field
 from unierp_assets.odoo import bind, load, raise_first, search_read
 from unierp_assets.sync.compare.merge import TO_UNIERP
 from unierp_assets.sync.load.applier import Applier, Result, held
+from unierp_assets.sync.load.barcodes import exchange_barcodes, free_barcodes, give_up_barcodes
 from unierp_assets.sync.load.codec import external_name
 from unierp_assets.sync.load.shapes import Shape, Shapes, taken
 from unierp_assets.sync.memory.state import FAILED, bound_keys
@@ -41,7 +42,7 @@ class Variants(Applier):
                 continue
             shape = shapes[row[KEY]]
             combination = shape.places(shape.wanted[row[KEY]])
-            twin = shape.holder(combination)
+            twin = shape.holder(combination) if row["active"] else None
             if twin:
                 adopted[row[KEY]] = twin.id
             else:
@@ -51,6 +52,9 @@ class Variants(Applier):
             row[KEY]: [self.codec.cell(field, row[field.name], self.plan.ids) for field in self.loaded_fields]
             for row in rows.iter_rows(named=True)
         }
+        free_barcodes(
+            self.context, rows.filter(pl.col(KEY).is_in([*places, *adopted]))["barcode"].drop_nulls().to_list()
+        )
         results += self._adopt(adopted, names, cells)
         made = [row for row in rows.select(KEY, "product").iter_rows(named=True) if row[KEY] in places]
         if not made:
@@ -120,7 +124,26 @@ class Variants(Applier):
         rows = self.plan.updates
         refused = self._reconfigure(rows.filter(pl.col(TO_UNIERP).list.contains(VALUES)))
         rows = rows.filter(~pl.col(KEY).is_in(list(refused)))
-        return [*refused.values(), *self.write(rows, leave_out=(VALUES,))]
+        recoded = rows.filter(pl.col(TO_UNIERP).list.contains("barcode"))
+        exchanged = exchange_barcodes(
+            self.context, dict(recoded.select(KEY, "barcode").iter_rows()), self.ids_of(recoded[KEY].to_list())
+        )
+        failed = {
+            key: Result(key, state=FAILED, reason=str(error), error=error) for key, error in exchanged.items() if error
+        }
+        rows = rows.filter(~pl.col(KEY).is_in(list(failed)))
+        done = pl.col(KEY).is_in(list(exchanged))
+        return [
+            *refused.values(),
+            *failed.values(),
+            *self.write(rows.filter(~done), leave_out=(VALUES,)),
+            *self.write(rows.filter(done), leave_out=(VALUES, "barcode")),
+        ]
+
+    def withdraw(self) -> list[Result]:
+        """Archives what the shop has no more; its barcodes are free for other articles then."""
+        give_up_barcodes(self.context, list(self.ids_of(self.plan.withdrawn[KEY].to_list()).values()))
+        return super().withdraw()
 
     def _reconfigure(self, rows: pl.DataFrame) -> dict[str, Result]:
         """Gives variants other attribute values; what became of those that could not have them."""
