@@ -73,8 +73,9 @@ CALLS ?= 5000
 SEED ?=
 
 .PHONY: chaos
-chaos: $(STAMP) ## Kill syncs, servers and connections by the hundred (KILLS=, CALLS=, SEED=)
+chaos: $(STAMP) ## Kill syncs, servers and connections by the hundred (KILLS=, CALLS=, SEQUENCES=, SEED=)
 	@$(BIN)/pytest tests/chaos -v -rA --odoo $(or $(ODOO),19) --chaos-kills $(KILLS) --chaos-calls $(CALLS) \
+	  --chaos-sequences $(or $(SEQUENCES),30) \
 	  $(if $(SEED),--chaos-seed $(SEED)) -o timeout=14400 $(ARGS)
 
 .PHONY: long

@@ -53,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     chaos.addoption("--chaos-seed", type=int, help="repeat the chances of a run; each run prints its seed")
     chaos.addoption("--chaos-kills", type=int, default=0, metavar="N", help="kill a sync at so many moments more")
     chaos.addoption("--chaos-calls", type=int, default=150, metavar="N", help="calls to Odoo over a faulty network")
+    chaos.addoption("--chaos-sequences", type=int, default=3, metavar="N", help="sequences of changes to a catalogue")
     itself = parser.getgroup("by itself", "sensors and outages (tests/e2e/test_by_itself.py)")
     itself.addoption("--changes", type=int, default=4, metavar="N", help="changes whose way to the other side is timed")
     itself.addoption("--outage", type=float, default=15, metavar="SECONDS", help="how long a system is down")

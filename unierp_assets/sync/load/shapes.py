@@ -91,7 +91,8 @@ class Shapes:
             )
         }
         self.shapes = {product: Shape(known[template], ours) for product, template in self.products.items()}
-        counted: dict[str, Counter[frozenset[int]]] = {product: Counter() for product in self.products}
+        on_sale: dict[str, Counter[frozenset[int]]] = {product: Counter() for product in self.products}
+        off_sale: dict[str, Counter[frozenset[int]]] = {product: Counter() for product in self.products}
         for row in rows.iter_rows(named=True):
             shape = self.shapes[row["product"]]
             if row[KEY] in bound:
@@ -99,17 +100,19 @@ class Shapes:
             keys = row["attribute_values"].split(",") if row["attribute_values"] else []
             if all(key in ids for key in keys):
                 shape.wanted[row[KEY]] = frozenset(ids[key] for key in keys)
-                if row["_status"] == ACCEPTED and row["active"]:
+                if row["_status"] == ACCEPTED:
+                    counted = on_sale if row["active"] else off_sale
                     counted[row["product"]][self._attributes(shape.wanted[row[KEY]])] += 1
         for product, shape in self.shapes.items():
-            shape.attributes = self._agreed(shape, counted[product])
+            shape.attributes = self._agreed(shape, on_sale[product] or off_sale[product])
 
     def _attributes(self, wanted: Collection[int]) -> frozenset[int]:
         return frozenset(self.attribute_of[value] for value in wanted if value in self.attribute_of)
 
     def _agreed(self, shape: Shape, counted: Counter[frozenset[int]]) -> frozenset[int]:
-        """By which attributes a product's variants are to differ: what all of the shop's on sale say. Where they do not
-        agree the product stays as it is, or, where UniERP has no variant yet, follows the most of them."""
+        """By which attributes a product's variants are to differ: what all of the shop's say that are on sale, or all
+        where none is. Where they do not agree the product stays as it is, or, where UniERP has no variant yet, follows
+        the most of them."""
         now = shape.known.attributes & shape.ours
         if not counted:
             return now
