@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."
     )
+    removal_rows: int = Field(
+        20, ge=0, description="So many rows of an entity may vanish at once; more are withdrawn only when confirmed."
+    )
+    removal_percent: Decimal = Field(
+        Decimal(5), ge=0, le=100, description="The same in percent of the entity's rows; the greater number counts."
+    )
     slice_rows: int = Field(20_000, ge=100, description="Rows worked on at a time; bounds the memory.")
 
     @field_validator("alert_quiet")

@@ -44,6 +44,8 @@ class Systems:
             overlap=timedelta(seconds=self.settings.overlap_seconds),
             slice_rows=self.settings.slice_rows,
             batch=self.settings.odoo_batch,
+            removal_rows=self.settings.removal_rows,
+            removal_percent=self.settings.removal_percent,
         )
         if on_step:
             context.on_step = on_step

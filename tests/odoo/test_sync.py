@@ -348,7 +348,7 @@ def test_a_server_that_lost_all_products_is_filled_again(world: World) -> None:
     """Nobody decided that: the shop keeps selling, and the records are made anew."""
     with world.warehouse.transaction() as tx:
         keys = [key for (key,) in world.warehouse_rows("SELECT key FROM sync.bindings WHERE entity = 'products'")]
-        note_removed(tx, ENTITIES["products"], "a run", keys, len(keys))
+        note_removed(tx, ENTITIES["products"], "a run", keys, len(keys), many=False)
     assert world.warehouse_rows("SELECT key FROM sync.pending WHERE state = 'removed'") == []
 
 

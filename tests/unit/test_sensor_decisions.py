@@ -33,7 +33,7 @@ OF_PRICE = signature([], [PRICE])
 
 
 def test_a_change_asks_for_a_run_of_what_it_touches() -> None:
-    assert decided([]) == Ask(f"{OF_PRICE}-1", OF_PRICE, (), ("prices",))
+    assert decided([]) == Ask(f"{OF_PRICE}-1-first", OF_PRICE, (), ("prices",))
 
 
 def test_the_same_change_has_the_same_key_whatever_order_it_is_told_in() -> None:
@@ -51,7 +51,7 @@ def test_what_a_run_did_not_settle_is_tried_again_after_a_pause_under_another_ke
     assert isinstance(early, Skip)
     assert "a run did not settle them" in early.reason
     assert decided([ended(OF_PRICE, FIRST_PAUSE.total_seconds() + 1)]) == Ask(
-        f"{OF_PRICE}-2", OF_PRICE, (), ("prices",)
+        f"{OF_PRICE}-2-first", OF_PRICE, (), ("prices",)
     )
 
 
@@ -61,6 +61,17 @@ def test_while_runs_keep_failing_any_change_waits_longer_each_time() -> None:
     assert isinstance(late, Skip)
     assert "the last run failed" in late.reason
     assert isinstance(decided(failures[:1]), Ask)
+
+
+def test_the_same_change_is_asked_for_again_however_many_other_runs_there_were_since() -> None:
+    """A count of external ids goes up and down and is the same again: that is another change."""
+    first = decide([], [PRICE], (), [], None, NOW, "5b0c1f3e-1")
+    later = decide([], [PRICE], (), [ended(str(number), 60 + number) for number in range(20)], None, NOW, "77aa00ff-2")
+    assert isinstance(first, Ask)
+    assert isinstance(later, Ask)
+    assert first.key != later.key
+    assert first.change == later.change
+    assert decide([], [PRICE], (), [], None, NOW, "5b0c1f3e-1") == first
 
 
 def test_a_run_that_went_well_ends_the_row_of_failures() -> None:
@@ -73,7 +84,7 @@ def test_failures_from_before_the_systems_came_back_do_not_count() -> None:
     assert isinstance(decided(past), Skip)
     back = decided(past, well_since=NOW - timedelta(seconds=10))
     assert isinstance(back, Ask)
-    assert back.key == f"{OF_PRICE}-7"
+    assert back.key == f"{OF_PRICE}-7-first"
 
 
 def test_pauses_double_up_to_a_limit() -> None:

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from psycopg import sql
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import make_url
 
 from unierp_assets.odoo import OdooSession
-from unierp_assets.storefront.contract import contract_metadata, contract_tables, grants, key_column
+from unierp_assets.storefront.contract import contract_tables, grants, key_column
 from unierp_assets.storefront.source import (
     Extent,
     Storefront,
@@ -33,30 +33,6 @@ from unierp_assets.warehouse import Warehouse
 from unierp_assets.warehouse.tables import LANDING_STOREFRONT
 
 T0 = datetime(2026, 5, 1, 8, 30, 15, 123456, tzinfo=UTC)
-
-
-@pytest.fixture
-def shop_url(database: str) -> str:
-    """A database with the contract's empty tables."""
-    engine = create_engine(make_url(database).set(drivername="postgresql+psycopg"))
-    contract_metadata().create_all(engine)
-    engine.dispose()
-    return database
-
-
-@pytest.fixture
-def owner(shop_url: str) -> Iterator[psycopg.Connection]:
-    """The shop's own connection."""
-    with psycopg.connect(shop_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
-def shop(shop_url: str) -> Iterator[SqlStorefront]:
-    """The shop as the engine sees it."""
-    storefront = SqlStorefront(shop_url)
-    yield storefront
-    storefront.close()
 
 
 @pytest.fixture
@@ -533,10 +509,17 @@ class Unreliable:
         self._pages = pages
 
     def changed(self, *arguments: Any) -> pl.DataFrame:
+        self._turn()
+        return self._shop.changed(*arguments)
+
+    def rows_of(self, *arguments: Any) -> pl.DataFrame:
+        self._turn()
+        return self._shop.rows_of(*arguments)
+
+    def _turn(self) -> None:
         if not self._pages:
             raise StorefrontUnavailable("gone")
         self._pages -= 1
-        return self._shop.changed(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._shop, name)

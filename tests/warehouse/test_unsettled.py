@@ -60,7 +60,7 @@ def test_held_and_quarantined_orders_wait_and_are_summed_by_currency(warehouse: 
     assert waits.orders["reason"][0] == "a cent"
     assert list(waits.sentences()) == ["Orders that wait: 3 (1,010.50 USD, 7.00 EUR)."]
     assert waits.to_dict() == {
-        "orders": 3, "orders_total": {"USD": "1010.50", "EUR": "7.00"}, "money_not_booked": {},
+        "orders": 3, "orders_total": {"USD": "1010.50", "EUR": "7.00"}, "money_not_booked": {}, "removals_withheld": [],
     }  # fmt: skip
 
 

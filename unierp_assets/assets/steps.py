@@ -27,6 +27,7 @@ from unierp_assets.storefront.source import StorefrontError, StorefrontUnavailab
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.intake.preflight import WrongServer, preflight
 from unierp_assets.sync.memory.rewind import rewind
+from unierp_assets.sync.memory.state import DIFFERS, FAILED, RUNNING, SUCCEEDED
 from unierp_assets.sync.pipeline import LOCK, EntityCounts
 from unierp_assets.warehouse.errors import WarehouseError, WarehouseLocked, WarehouseUnavailable
 from unierp_assets.warehouse.store import Warehouse
@@ -72,7 +73,7 @@ def step(context: Context, engine: EngineResource, *, exclusive: bool = False) -
     with in_plain_words():
         warehouse = engine.warehouse.get()
         work = Step(engine.context(context.run.run_id, lambda phase, subject: context.log.info(f"{phase} {subject}")))
-        engine.once(context.run.run_id, "record", lambda: _note(work, "running"))
+        engine.once(context.run.run_id, "record", lambda: _note(work, RUNNING))
         if FULL_TAG in context.run.tags:
             engine.once(context.run.run_id, "rewind", lambda: rewind(warehouse, context.run.run_id))
         with (
@@ -126,10 +127,10 @@ def _recorded(work: Step) -> Iterator[None]:
     """
     counters, started = work.engine.session.counters, time.perf_counter()
     before = counters.snapshot()
-    status = "failed"
+    status = FAILED
     try:
         yield
-        status = "succeeded"
+        status = SUCCEEDED
     finally:
         now = counters.snapshot()
         _note(
@@ -149,9 +150,11 @@ def _note(work: Step, status: str, seconds: float = 0, reads: int = 0, writes: i
         # Steps of one run may end at the same time on several machines: each adds to what the others noted.
         known = tx.read(sa.select(RUNS.c.summary).where(RUNS.c.run_id == run_id).with_for_update()).item()
         summary = _added(json.loads(known) if known else {"run_id": run_id}, work, seconds, reads, writes)
-        if status == "succeeded" and any(counts["failed"] for counts in summary["entities"].values()):
-            status = "failed"
-        finished = None if status == "running" else datetime.now(UTC)
+        if status == SUCCEEDED and any(counts["failed"] for counts in summary["entities"].values()):
+            status = FAILED
+        elif status == SUCCEEDED and summary.get("reconciliation", {}).get("differences"):
+            status = DIFFERS
+        finished = None if status == RUNNING else datetime.now(UTC)
         tx.execute(
             sa.update(RUNS).where(RUNS.c.run_id == run_id).values(status=status, finished_at=finished, summary=summary)
         )

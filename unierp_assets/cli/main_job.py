@@ -18,7 +18,7 @@ from unierp_assets.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from unierp_assets.sync.pipeline import Summary
     from unierp_assets.wiring import Systems
@@ -75,18 +75,28 @@ def sync(
     approve: Annotated[
         str | None, typer.Option("--approve", help="Id of a plan: write exactly what it showed, or nothing.")
     ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Compare everything, not only what changed.")] = False,
+    confirm_removals: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--confirm-removals",
+            metavar="ENTITY=COUNT",
+            help="Withdraw so many rows of an entity that vanished at once; may be given several times.",
+        ),
+    ] = None,
     odoo: Odoo = None,
     json: Json = False,
 ) -> None:
     """Bring the systems into agreement: read, validate, compare, write what changed, read back.
 
     Exit code 0: everything agrees. 1: something failed, was refused or differs. 3: all was done that could be, and
-    orders wait or money is booked nowhere.
+    orders wait, money is booked nowhere, or rows vanished and are not withdrawn.
     """
     from unierp_assets import display
 
+    confirmed = _confirmed(confirm_removals or [])
     with open_systems(odoo) as systems:
-        summary = _sync(systems, domain, approve, quiet=json)
+        summary = _sync(systems, domain, approve, quiet=json, full=full, confirmed=confirmed)
         if json:
             display.print_json(summary.to_dict())
         else:
@@ -100,6 +110,7 @@ def sync(
 def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
     """Show what a sync would write, and write nothing."""
     from unierp_assets import display
+    from unierp_assets.sync.intake.withheld import sentences, withheld
     from unierp_assets.sync.pipeline import Pipeline, new_run_id
 
     with open_systems(odoo) as systems:
@@ -108,6 +119,7 @@ def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
         with display.run_progress(pipeline.steps, enabled=not json) as on_step:
             pipeline.context.on_step = on_step
             changes = pipeline.preview()
+        removals = withheld(systems.warehouse)
     grouped: dict[tuple[str, str, str, str], dict[str, list[str | None]]] = {}
     for row in changes.iter_rows(named=True):
         fields = grouped.setdefault((row["entity"], row["key"], row["action"], row["target"]), {})
@@ -121,9 +133,12 @@ def plan(domain: Domain = None, odoo: Odoo = None, json: Json = False) -> None:
                     {"entity": entity, "key": key, "action": action, "target": target, "fields": fields}
                     for (entity, key, action, target), fields in grouped.items()
                 ],
+                "removals_withheld": removals.select("system", "subject", "rows", "known").to_dicts(),
             }
         )
         return
+    for sentence in sentences(removals):
+        display.out.print(f"[bold yellow]{sentence}[/]", highlight=False, soft_wrap=True)
     shown = list(grouped.items())[:100]
     display.table(
         "Would be written",
@@ -195,12 +210,40 @@ def _ensure_sample(systems: "Systems", products: int, customers: int, orders: in
         write_sample(address, make_sample(products, customers, orders, seed), systems.settings.storefront_schema)
 
 
-def _sync(systems: "Systems", domain: str | None, approved: str | None, *, quiet: bool) -> "Summary":
+def _confirmed(given: list[str]) -> dict[str, int]:
+    """How many removals were confirmed, by entity or table of the shop."""
+    from unierp_assets.entities import ENTITIES
+    from unierp_assets.storefront.contract import contract_tables
+
+    found = {}
+    for text in given:
+        name, _, count = text.partition("=")
+        if not count.isdigit() or not (name in ENTITIES or name in contract_tables()):
+            raise typer.BadParameter(
+                f"{text} is not an entity and a number, like customers=42", param_hint="--confirm-removals"
+            )
+        found[name] = int(count)
+    return found
+
+
+def _sync(
+    systems: "Systems",
+    domain: str | None,
+    approved: str | None,
+    *,
+    quiet: bool,
+    full: bool = False,
+    confirmed: "Mapping[str, int] | None" = None,
+) -> "Summary":
     from unierp_assets import display, logs
+    from unierp_assets.sync.memory.rewind import rewind
     from unierp_assets.sync.pipeline import Pipeline, new_run_id
 
     systems.warehouse.upgrade()
     pipeline = Pipeline(systems.context(new_run_id()), domain)
+    pipeline.context.confirmed = confirmed or {}
+    if full:
+        rewind(systems.warehouse, pipeline.context.run_id)
     with (
         display.run_progress(pipeline.steps, enabled=not quiet) as on_step,
         logs.bound(run_id=pipeline.context.run_id),

@@ -81,6 +81,8 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
             overlap=timedelta(seconds=overlap),
             slice_rows=self.slice_rows or settings.slice_rows,
             batch=self.batch or settings.odoo_batch,
+            removal_rows=settings.removal_rows,
+            removal_percent=settings.removal_percent,
         )
 
     def once(self, run_id: str, name: str, work: Callable[[], object]) -> None:

@@ -88,7 +88,8 @@ def asked(context: dg.SensorEvaluationContext, engine: EngineResource, look: Loo
     tables, entities = look(watch)
     if not tables and not entities:
         return dg.SkipReason("Nothing has changed.")
-    decision = decide(tables, entities, unsettled(watch.warehouse), _past(context), well_since(watch.warehouse), now)
+    past, last = _past(context)
+    decision = decide(tables, entities, unsettled(watch.warehouse), past, well_since(watch.warehouse), now, last)
     if isinstance(decision, Skip):
         return dg.SkipReason(decision.reason)
     # A run would only find out what one call tells.
@@ -111,12 +112,13 @@ def runs_under_way(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRu
     return [run.run_id for run in running if run.job_name in _JOBS]
 
 
-def _past(context: dg.SensorEvaluationContext) -> list[Past]:
+def _past(context: dg.SensorEvaluationContext) -> tuple[list[Past], str]:
+    """The runs that sensors asked for and that have ended, newest first, and the id of the last run of any kind."""
     ended = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     )
     records = context.instance.get_run_records(ended, limit=REMEMBERED)
-    return [
+    past = [
         Past(
             record.dagster_run.tags[CHANGE_TAG],
             record.dagster_run.status is dg.DagsterRunStatus.FAILURE,
@@ -125,6 +127,7 @@ def _past(context: dg.SensorEvaluationContext) -> list[Past]:
         for record in records
         if CHANGE_TAG in record.dagster_run.tags
     ]
+    return past, records[0].dagster_run.run_id if records else ""
 
 
 @dg.sensor(

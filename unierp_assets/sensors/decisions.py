@@ -43,7 +43,8 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A run that is wanted. ``key`` is the same for the same change and attempt; ``change`` for the same change.
+    """A run that is wanted. ``key`` is the same for the same change as long as no run has ended since;
+    ``change`` for the same change.
 
     ``tables`` of the shop are to be read and ``entities`` to be synced; both are empty where everything is to be.
     """
@@ -92,12 +93,13 @@ def decide(
     past: Sequence[Past],
     well_since: datetime | None,
     now: datetime,
+    last: str = "",
 ) -> Ask | Skip:
     """Which run takes in these changes of the shop's tables and of entities, or why none is asked for yet.
 
     ``past`` are the runs that ended, newest first. A change that a run did not settle is tried again, each time after
     a longer pause, and so is any change while runs keep failing; what ended before ``well_since``, when the systems
-    came back, lengthens no pause.
+    came back, lengthens no pause. ``last`` is the id of the last run of any kind that ended.
     """
     change = signature(tables, entities)
     recent = [run for run in past if well_since is None or run.ended_at > well_since]
@@ -109,7 +111,8 @@ def decide(
             subjects = ", ".join(dict.fromkeys(each.subject for each in (*tables, *entities)))
             why = "the last run failed" if failures else "a run did not settle them"
             return Skip(f"There are changes ({subjects}), but {why}; tried again at {again:%H:%M:%S} UTC.")
-    key = f"{change}-{sum(run.change == change for run in past) + 1}"
+    # By the last run, because the same change may come again after any number of others.
+    key = f"{change}-{sum(run.change == change for run in past) + 1}-{last[:8] or 'first'}"
     if sum(each.rows for each in (*tables, *entities)) >= EVERYTHING_FROM:
         return Ask(key, change)
     changed = tuple(each.subject for each in tables)

@@ -4,7 +4,7 @@ Belongs here: the protocol, its errors, and what works on any connector alike. D
 shop system is read (``sql.py`` reads PostgreSQL).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -49,6 +49,14 @@ class Extent:
     stamps: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What tells one set of rows from another: how many they are, and the sum of their hashes (``digest.py``)."""
+
+    rows: int = 0
+    digest: int = 0
+
+
 class Guard(Protocol):
     """Stands before every transaction: runs it and sees how it ended, or refuses to with a StorefrontError."""
 
@@ -81,6 +89,15 @@ class Storefront(Protocol):
 
         One question for all tables, because it is asked every few seconds.
         """
+
+    def key_digests(self, tables: Iterable[str]) -> dict[str, Digest]:
+        """What tells the keys of each of these tables from others, whatever else their rows hold; one question."""
+
+    def block_digests(self, table: str) -> dict[int, Digest]:
+        """What tells the rows of each block of keys (``digest.py``) from others, by everything they hold."""
+
+    def rows_of(self, table: str, keys: pl.Series) -> pl.DataFrame:
+        """The rows of these keys, in no particular order and with the columns of :meth:`changed`."""
 
     def keys(self, table: str) -> pl.Series:
         """All keys of a table, in no particular order: ``Int64``, or ``String`` for currencies and taxes.

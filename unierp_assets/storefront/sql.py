@@ -10,7 +10,7 @@ and never through a float. Reading happens in read-only transactions, so that no
 
 import io
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, LiteralString, TypeVar
@@ -28,7 +28,9 @@ from unierp_assets.storefront.contract import (
     key_column,
     type_name,
 )
+from unierp_assets.storefront.digest import block, row_digest
 from unierp_assets.storefront.source import (
+    Digest,
     Extent,
     Guard,
     Key,
@@ -157,6 +159,51 @@ class SqlStorefront:
 
         return self._read(work) if parts else {}
 
+    def key_digests(self, tables: Iterable[str]) -> dict[str, Digest]:
+        """See :meth:`Storefront.key_digests`."""
+        parts = [
+            sql.SQL("SELECT {name}, count(*), coalesce(sum({digest}), 0) FROM {table}").format(
+                name=sql.Literal(name),
+                digest=sql.SQL(row_digest([key_column(self._table(name))])),
+                table=self._identifier(name),
+            )
+            for name in tables
+        ]
+
+        def work(connection: psycopg.Connection[Any]) -> dict[str, Digest]:
+            rows = connection.execute(sql.SQL(" UNION ALL ").join(parts))
+            return {name: Digest(count, int(digest)) for name, count, digest in rows}
+
+        return self._read(work) if parts else {}
+
+    def block_digests(self, table: str) -> dict[int, Digest]:
+        """See :meth:`Storefront.block_digests`."""
+        definition = self._table(table)
+        statement = sql.SQL("SELECT {block}, count(*), sum({digest}) FROM {table} GROUP BY 1").format(
+            block=sql.SQL(block(key_column(definition))),
+            digest=sql.SQL(row_digest(list(definition.columns))),
+            table=self._identifier(table),
+        )
+
+        def work(connection: psycopg.Connection[Any]) -> dict[int, Digest]:
+            return {number: Digest(count, int(digest)) for number, count, digest in connection.execute(statement)}
+
+        return self._read(work)
+
+    def rows_of(self, table: str, keys: pl.Series) -> pl.DataFrame:
+        """See :meth:`Storefront.rows_of`."""
+        definition = self._table(table)
+        key = key_column(definition)
+        columns = list(definition.columns)
+        statement = sql.SQL("COPY (SELECT {columns} FROM {table} WHERE {key} = ANY(%s::{type}[])) TO STDOUT").format(
+            columns=sql.SQL(", ").join(map(_expression, columns)),
+            table=self._identifier(table),
+            key=sql.Identifier(key.name),
+            type=sql.SQL(_array_type(key)),
+        )
+        raw = self._read(lambda connection: _copy_out(connection, statement, [keys.to_list()]))
+        return self._dated(definition, _parse(columns, raw))
+
     def keys(self, table: str) -> pl.Series:
         """See :meth:`Storefront.keys`."""
         key = key_column(self._table(table))
@@ -190,12 +237,15 @@ class SqlStorefront:
             **names,
         )
         raw = self._read(lambda connection: _copy_out(connection, statement, [*parameters, limit]))
-        frame = _parse(columns, raw)
+        return self._dated(definition, _parse(columns, raw))
+
+    def _dated(self, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows, of which each has to say when it changed."""
         if frame[UPDATED_AT].has_nulls():
-            key = frame.filter(pl.col(UPDATED_AT).is_null())[key_column(definition).name][0]
+            key = frame.filter(pl.col(UPDATED_AT).is_null())[key_column(table).name][0]
             raise StorefrontContractError(
-                f"{self._schema}.{table} has a row without a finite {UPDATED_AT} (key {key}): it could never be read "
-                f"again when it changes. Give every row the instant of its last change."
+                f"{self._schema}.{table.name} has a row without a finite {UPDATED_AT} (key {key}): it could never be "
+                f"read again when it changes. Give every row the instant of its last change."
             )
         return frame
 

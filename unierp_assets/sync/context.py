@@ -3,9 +3,10 @@
 import getpass
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from unierp_assets.odoo import OdooSession
@@ -33,7 +34,8 @@ class SyncContext:
 
     ``namespace`` is the module part of the external ids in UniERP. ``overlap`` is how far incremental reads go back.
     ``actor`` is who the ledger says it was. ``slice_rows`` bounds how many rows are worked on at a time. ``on_step`` is
-    told (phase, subject) as work begins.
+    told (phase, subject) as work begins. When more rows of an entity vanish at once than ``removal_rows`` and than
+    ``removal_percent`` of it, nothing is withdrawn but where ``confirmed`` says how many, by entity.
     """
 
     warehouse: Warehouse
@@ -44,6 +46,9 @@ class SyncContext:
     overlap: timedelta = timedelta(seconds=60)
     slice_rows: int = 20_000
     batch: int = 500
+    removal_rows: int = 20
+    removal_percent: Decimal = Decimal(5)
+    confirmed: Mapping[str, int] = field(default_factory=dict)
     actor: str = field(default_factory=whoami)
     on_step: Callable[[str, str], None] = _silent
     lookups: Lookups = field(init=False)

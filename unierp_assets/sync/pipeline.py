@@ -32,10 +32,12 @@ from unierp_assets.sync.load.ahead import ahead
 from unierp_assets.sync.load.apply import Applied, apply
 from unierp_assets.sync.load.sales import DOCUMENT_BATCH
 from unierp_assets.sync.memory.state import (
+    DIFFERS,
     FAILED,
     HELD,
     SUCCEEDED,
     UNDONE,
+    WITHHELD,
     any_of,
     begin_run,
     bound_ids,
@@ -427,7 +429,7 @@ class Pipeline:
         status = FAILED
         try:
             yield
-            status = SUCCEEDED if not self.summary.failed else FAILED
+            status = FAILED if self.summary.failed else DIFFERS if self.summary.differences else SUCCEEDED
         finally:
             now = context.session.counters.snapshot()
             self.summary.seconds = time.perf_counter() - started
@@ -516,7 +518,7 @@ class Pipeline:
         found = self.context.warehouse.read(sa.union_all(*staged, waiting))
         rows = {(entity, status): count for entity, status, count in found.iter_rows()}
         for name, counts in self.summary.entities.items():
-            counts.held = rows.get((name, HELD), 0) + rows.get((name, UNDONE), 0)
+            counts.held = sum(rows.get((name, state), 0) for state in (HELD, UNDONE, WITHHELD))
             counts.quarantined = rows.get((name, QUARANTINED), 0)
             busy = counts.created + counts.updated + counts.held + counts.failed
             counts.unchanged = max(rows.get((name, ACCEPTED), 0) - busy, 0)

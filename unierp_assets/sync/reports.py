@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, Withdrawal
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
-from unierp_assets.sync.memory.state import HELD, UNDONE
+from unierp_assets.sync.memory.state import HELD, UNDONE, WITHHELD
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
@@ -153,7 +153,7 @@ class _Comparison:
         self._join(self.base, self.base.c.key == self.shop.c.key)
         self.differs = {field.name: self._needed(field, self._differs(field)) for field in entity.compared}
         accepted = self.shop.c[STATUS] == ACCEPTED
-        held = sa.func.coalesce(self.pending.c.state.in_([HELD, UNDONE]), False)
+        held = sa.func.coalesce(self.pending.c.state.in_([HELD, UNDONE, WITHHELD]), False)
         self.both = accepted & ~held & self.unierp.c.key.is_not(None)
         self.missing = accepted & ~held & self.unierp.c.key.is_(None)
         self.surplus = self._surplus()

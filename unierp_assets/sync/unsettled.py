@@ -1,4 +1,4 @@
-"""Orders that wait and money that is booked nowhere: what a person has to know before anything else.
+"""Orders that wait, money that is booked nowhere and rows that vanished: what a person has to know first.
 
 Belongs here: which orders and amounts these are, as the reports were last made, and the sentences that tell of them.
 Does not belong here: how they are shown (``cli/``, ``assets/operations.py``), and why a single one waits
@@ -14,6 +14,8 @@ import polars as pl
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY
+from unierp_assets.sync.intake.withheld import sentences as withheld_sentences
+from unierp_assets.sync.intake.withheld import withheld
 from unierp_assets.warehouse.store import Warehouse
 from unierp_assets.warehouse.tables import ACCEPTED, ORDER_RECONCILIATION, QUARANTINED, STAGING
 
@@ -28,16 +30,20 @@ class Unsettled:
     of ``reporting.order_reconciliation``, of every order that is not as it should be and was not cancelled.
     ``money``: columns ``key``, ``number`` (of the order), ``currency``, ``amount`` (captured by the shop and not booked
     in UniERP) and ``reason``; of a payment whose order nobody knows, ``key`` is null.
+    ``removals``: what vanished at once and is not withdrawn, as :func:`~unierp_assets.sync.intake.withheld.withheld`.
     """
 
     orders: pl.DataFrame
     money: pl.DataFrame
+    removals: pl.DataFrame
 
     def __bool__(self) -> bool:
-        return not (self.orders.is_empty() and self.money.is_empty())
+        return not (self.orders.is_empty() and self.money.is_empty() and self.removals.is_empty())
 
     def sentences(self) -> Iterator[str]:
-        """One for the money and one for the orders, where there are any: counts and sums, no personal data."""
+        """One for each kind of rows that vanished, one for the money and one for the orders, where there are any:
+        counts and sums, no personal data."""
+        yield from withheld_sentences(self.removals)
         if self.money.height:
             yield f"Money that came in and is booked nowhere: {_told(self.money, 'amount')}."
         if self.orders.height:
@@ -49,6 +55,7 @@ class Unsettled:
             "orders": self.orders.height,
             "orders_total": _texts(self.orders, "total"),
             "money_not_booked": _texts(self.money, "amount"),
+            "removals_withheld": self.removals.select("system", "subject", "rows", "known").to_dicts(),
         }
 
 
@@ -85,7 +92,7 @@ def unsettled(warehouse: Warehouse) -> Unsettled:
         .order_by(*_by_key(payments))
     )
     money = pl.concat([booked_nowhere, orphans], how="vertical_relaxed")
-    return Unsettled(waiting.rename({"shop_total": "total"}), money)
+    return Unsettled(waiting.rename({"shop_total": "total"}), money, withheld(warehouse))
 
 
 def _by_key(table: sa.Table) -> tuple[sa.ColumnElement[Any], ...]:

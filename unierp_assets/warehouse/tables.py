@@ -326,7 +326,11 @@ RUNS: Final = _table(
     _required("kind", Text, "What ran, for example `sync` or `plan`."),
     _required("started_at", INSTANT, "When it began.", func.now()),
     _column("finished_at", INSTANT, "When it ended; null while it runs or when it died."),
-    _required("status", Text, "`running`, `succeeded` or `failed`."),
+    _required(
+        "status",
+        Text,
+        "`running`, `succeeded`, `differs` (it did all it could, and the two sides are not equal), `failed` or `died`.",
+    ),
     _column("summary", JSONB, "Counts per entity."),
 )
 CURSORS: Final = _table(
@@ -390,6 +394,17 @@ MERGES: Final = _table(
     _column("run_id", Text, _RUN),
     _required("merged_at", INSTANT, "When they were merged.", func.now()),
 )
+REMOVALS: Final = _table(
+    "sync",
+    "removals",
+    "Where more rows vanished at once than a limit: nothing is withdrawn until they are back or somebody confirms it.",
+    _key("system", "The system that has them no more: `storefront` or `unierp`."),
+    _key("subject", "The entity, or the table of the shop that is a part of one."),
+    _required("rows", BigInteger, "How many are gone."),
+    _required("known", BigInteger, "How many there were, with these."),
+    _column("run_id", Text, _RUN),
+    _required("since", INSTANT, "Since when it was seen.", func.now()),
+)
 PENDING: Final = _table(
     "sync",
     "pending",
@@ -402,7 +417,8 @@ PENDING: Final = _table(
         "`held` (waits for something or somebody), `failed` (the server refused it; it is tried again), `parked` (it "
         "was refused several times: a dead letter, tried again when its row changes or somebody replays it), `undone` "
         "(somebody undid it: it is done again when its row changes or it is released) or `removed` (somebody deleted "
-        "it in UniERP: its row in the shop is about to be ended).",
+        "it in UniERP: its row in the shop is about to be ended) or `withheld` (the same of so many at once that "
+        "somebody has to confirm it).",
     ),
     _column("reason", Text, "Why, in words a person can act on.", personal=True),
     _required("attempts", Integer, "How often the server has refused it.", text("0")),

@@ -22,6 +22,7 @@ from unierp_assets.sync.memory.state import (
     PARKED,
     REMOVED,
     UNDONE,
+    WITHHELD,
     any_of,
     bound_ids,
     merged_into,
@@ -178,7 +179,7 @@ def candidates(tx: Transaction, entity: Entity, cursor: str | None) -> Candidate
     now = Position(*tops.row(0))
     undone = sa.select(PENDING.c.key).where(
         PENDING.c.entity == entity.name,
-        PENDING.c.state.in_([UNDONE, REMOVED]),
+        PENDING.c.state.in_([UNDONE, REMOVED, WITHHELD]),
         ~sa.exists().where(staging.c.key == PENDING.c.key, staging.c._seq > PENDING.c.seen_seq),
     )
     changed = sa.union(

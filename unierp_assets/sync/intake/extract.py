@@ -1,4 +1,4 @@
-"""From the storefront to its landing tables: increments by cursor, deletions by comparison of keys."""
+"""From the storefront to its landing tables: increments by cursor, what a cursor passes by by comparison."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -6,15 +6,18 @@ from datetime import UTC, datetime
 import polars as pl
 import sqlalchemy as sa
 
+from unierp_assets.entities.spec import System
 from unierp_assets.odoo.values import BEGINNING
-from unierp_assets.storefront.contract import UPDATED_AT, contract_tables, key_column
+from unierp_assets.storefront.contract import UPDATED_AT
 from unierp_assets.storefront.source import Extent, pages
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.intake.keys import compare_contents, compare_keys, same_keys
+from unierp_assets.sync.intake.withheld import subject_of, withheld_subjects
 from unierp_assets.sync.load.ahead import ahead
 from unierp_assets.sync.load.codec import parse_instant
-from unierp_assets.sync.memory.state import note_read, read_cursor
+from unierp_assets.sync.memory.state import contents_cursor, note_read, read_cursor
 from unierp_assets.warehouse.store import Warehouse
-from unierp_assets.warehouse.tables import LANDING_STOREFRONT
+from unierp_assets.warehouse.tables import CURSORS, LANDING_STOREFRONT
 
 
 def changed_tables(context: SyncContext, tables: Iterable[str]) -> list[str]:
@@ -23,15 +26,18 @@ def changed_tables(context: SyncContext, tables: Iterable[str]) -> list[str]:
 
     A table is left out where its rows are as many as those that landed, the recent ones (within the overlap of the
     newest) with the same instants, and where it was read when its newest row was older than the overlap already: what
-    a transaction committed late, or in the same instant, had been there to be read. A cursor that was set back to the
-    beginning (:mod:`~unierp_assets.sync.memory.rewind`) asks for all rows.
+    a transaction committed late, or in the same instant, had been there to be read. A table whose contents are to be
+    compared (:mod:`~unierp_assets.sync.memory.rewind`) is read, and so is one that lost too many rows at once.
     """
     wanted = list(tables)
     now = datetime.now(UTC)
     with context.warehouse.transaction() as tx:
-        cursors = tx.cursors("extract:", "read:")
+        cursors = tx.cursors("extract:", "read:", "contents:")
+        withheld = withheld_subjects(tx, System.STOREFRONT)
     settled: dict[str, datetime | None] = {}
     for table in wanted:
+        if contents_cursor(table) in cursors or subject_of(table) in withheld:
+            continue
         newest = parse_instant(cursors.get(f"extract:{table}"))
         read = parse_instant(cursors.get(read_cursor(LANDING_STOREFRONT[table])))
         if newest and read and newest != BEGINNING and read - newest > context.overlap:
@@ -40,6 +46,8 @@ def changed_tables(context: SyncContext, tables: Iterable[str]) -> list[str]:
         return wanted
     theirs, ours = extents(context, settled)
     equal = [table for table in settled if theirs[table] == ours[table]]
+    # As many rows may be others: one came behind the cursor, and one is gone.
+    equal = sorted(same_keys(context, equal))
     if equal:
         with context.warehouse.transaction() as tx:
             note_read(tx, [LANDING_STOREFRONT[table] for table in equal], now)
@@ -74,46 +82,40 @@ def _landed(warehouse: Warehouse, since: Mapping[str, datetime | None]) -> dict[
 def extract(context: SyncContext, table: str) -> int:
     """Reads what changed in a table of the storefront; returns the number of landing rows that differ from before.
 
-    Rows within the overlap are read again, which is harmless. When afterwards the numbers of rows differ, rows were
-    deleted in the shop: they are found by their keys and marked.
+    Rows within the overlap are read again, which is harmless. What is gone, or came behind the cursor, is found by its
+    keys; what changed behind it, where contents are to be compared.
     """
     context.on_step("extract", table)
     landing = LANDING_STOREFRONT[table]
     cursor_name = f"extract:{table}"
     with context.warehouse.transaction() as tx:
         cursor = parse_instant(tx.cursor(cursor_name))
+        contents = tx.cursor(contents_cursor(table))
     since = cursor - context.overlap if cursor else None
     changed = 0
     now = datetime.now(UTC)
-    for page in ahead(pages(context.storefront, table, since, context.slice_rows)):
+
+    def land(page: pl.DataFrame) -> int:
         rows = page.with_columns(
             _deleted=pl.lit(False),
             _run_id=pl.lit(context.run_id),
             _extracted_at=pl.lit(now).dt.cast_time_unit("us"),
         )
-        newest = min(page[UPDATED_AT].to_list()[-1], now)
         with context.warehouse.transaction() as tx:
-            changed += tx.upsert(landing, rows)
-            if cursor is None or newest > cursor:
-                cursor = newest
+            return tx.upsert(landing, rows)
+
+    for page in ahead(pages(context.storefront, table, since, context.slice_rows)):
+        newest = min(page[UPDATED_AT].to_list()[-1], now)
+        changed += land(page)
+        if cursor is None or newest > cursor:
+            cursor = newest
+            with context.warehouse.transaction() as tx:
                 tx.set_cursor(cursor_name, newest.isoformat())
-    changed += _mark_deleted(context, table, landing)
+    changed += compare_keys(context, table, land)
+    if contents:
+        changed += compare_contents(context, table, land)
     with context.warehouse.transaction() as tx:
+        if contents:
+            tx.execute(sa.delete(CURSORS).where(CURSORS.c.name == contents_cursor(table), CURSORS.c.value == contents))
         note_read(tx, [landing], now)
     return changed
-
-
-def _mark_deleted(context: SyncContext, table: str, landing: sa.Table) -> int:
-    live = sa.select(sa.func.count()).select_from(landing).where(~landing.c._deleted)
-    with context.warehouse.transaction() as tx:
-        known = tx.read(live).item()
-    if known == context.storefront.count(table):
-        return 0
-    key = key_column(contract_tables()[table]).name
-    present = context.storefront.keys(table).alias(key)
-    with context.warehouse.transaction() as tx:
-        ours = tx.read(sa.select(landing.c[key]).where(~landing.c._deleted))
-        gone = ours.join(present.to_frame(), on=key, how="anti")
-        return tx.update_rows(
-            landing, gone.with_columns(_deleted=pl.lit(True), _run_id=pl.lit(context.run_id)), ["_deleted", "_run_id"]
-        )

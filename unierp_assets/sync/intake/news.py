@@ -157,7 +157,9 @@ def _binding_news(context: SyncContext, cursors: dict[str, str]) -> list[Change]
             return [Change(name, len(names), f"external ids up to {newest}") for name in sorted(entities)]
         there -= len(names)  # what others have named in our namespace hides nothing that is gone
     if there != known:
-        return [Change(name, abs(there - known), f"{there} external ids after {known}") for name in ENTITIES]
+        return [
+            Change(name, abs(there - known), f"{there} external ids up to {newest} after {known}") for name in ENTITIES
+        ]
     return []
 
 

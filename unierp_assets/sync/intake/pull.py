@@ -25,7 +25,8 @@ from unierp_assets.odoo import (
     values,
 )
 from unierp_assets.sync.context import SyncContext
-from unierp_assets.sync.intake.removal import note_removed
+from unierp_assets.sync.intake.removal import note_removed, review_withheld
+from unierp_assets.sync.intake.withheld import is_too_many
 from unierp_assets.sync.isolation import each_apart, note_fault
 from unierp_assets.sync.load.ahead import ahead
 from unierp_assets.sync.load.codec import Codec, parse_external_name, parse_instant
@@ -72,6 +73,7 @@ def pull_bindings(context: SyncContext) -> int:
         with context.warehouse.transaction() as tx:
             changed += _note(tx, context.run_id, found, alive) + _forget_all_but(context, tx, alive)
             tx.set_cursor("bindings", str(newest))
+    review_withheld(context)
     return changed
 
 
@@ -125,7 +127,8 @@ def _forget_all_but(context: SyncContext, tx: Transaction, bound: dict[str, Boun
         name = str(entity)
         keys = rows.select(KEY)
         total = known.filter(pl.col("entity") == name).height
-        note_removed(tx, ENTITIES[name], context.run_id, keys[KEY].to_list(), total)
+        many = is_too_many(context, keys.height, total)
+        note_removed(tx, ENTITIES[name], context.run_id, keys[KEY].to_list(), total, many=many)
         tx.delete(BASE[name], keys)
         tx.update_rows(
             LANDING_UNIERP[name],

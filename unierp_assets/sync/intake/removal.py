@@ -2,7 +2,8 @@
 
 Which field ends a record is said by its entity (``ends_with``); a record of any other entity is made anew as long as
 the shop has it. So is one whose row the shop has changed since, and so are the records of an entity that lost most or
-all of them at once: that is a server restored or replaced, and nobody's decision.
+all of them at once: that is a server restored or replaced, and nobody's decision. Where fewer are gone, but more than
+the limit for what may vanish at once, nothing is ended before somebody has confirmed it.
 
 Belongs here: what is noted when a record is found to be gone, and the end of its row. Does not belong here: how it is
 found (:mod:`pull`).
@@ -17,21 +18,24 @@ from unierp_assets.entities.spec import KEY, Entity, Field, Kind, System
 from unierp_assets.sync.compare.merge import as_text
 from unierp_assets.sync.compare.plan import CHANGES
 from unierp_assets.sync.context import SyncContext
+from unierp_assets.sync.intake.withheld import settle, withheld_subjects, withhold
 from unierp_assets.sync.load.writeback import write_values
 from unierp_assets.sync.memory import ledger
-from unierp_assets.sync.memory.state import REMOVED, UNDONE, any_of, pending
+from unierp_assets.sync.memory.state import REMOVED, UNDONE, WITHHELD, any_of, pending
 from unierp_assets.warehouse.store import Transaction
-from unierp_assets.warehouse.tables import ACCEPTED, BASE, PENDING, PLAN_CHANGES, STAGING
+from unierp_assets.warehouse.tables import ACCEPTED, BASE, BINDINGS, PENDING, PLAN_CHANGES, STAGING
 
 SOME = 20
 """So many records may be deleted at once, however few an entity has."""
 
 _NEW, _OLD = "new", "old"
+_ENDED = "it was deleted in UniERP: its row in the shop is ended"
 
 
-def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], known: int) -> None:
-    """Notes of records that are gone that their rows are to end. ``known``: how many there were, with these. To be
-    called while the base still remembers what both sides had."""
+def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], known: int, *, many: bool) -> None:
+    """Notes of records that are gone that their rows are to end. ``known``: how many there were, with these; ``many``:
+    whether they are so many that somebody has to confirm it. To be called while the base still remembers what both
+    sides had."""
     replaced = len(keys) > max(known / 2, SOME) or len(keys) == known > 1
     if entity.ends_with is None or replaced:
         return
@@ -50,8 +54,12 @@ def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], 
         PENDING,
         unchanged.with_columns(
             entity=pl.lit(entity.name),
-            state=pl.lit(REMOVED),
-            reason=pl.lit("it was deleted in UniERP: its row in the shop is ended"),
+            state=pl.lit(WITHHELD if many else REMOVED),
+            reason=pl.lit(
+                "it was deleted in UniERP with many others at once: `unierp sync --confirm-removals` ends their rows"
+                if many
+                else _ENDED
+            ),
             attempts=pl.lit(0),
             run_id=pl.lit(run_id),
             since=pl.lit(datetime.now(UTC).replace(microsecond=0)).dt.cast_time_unit("us"),
@@ -62,6 +70,25 @@ def note_removed(tx: Transaction, entity: Entity, run_id: str, keys: list[str], 
 def _unchanged(staged: sa.Table, base: sa.Table, field: Field) -> sa.ColumnElement[bool]:
     same = staged.c[field.name].is_not_distinct_from(base.c[field.name])
     return sa.or_(~staged.c[field.only_while], same) if field.only_while else same
+
+
+def review_withheld(context: SyncContext) -> None:
+    """Looks again at what was withheld of UniERP: what is back counts no longer, and what was confirmed is to end."""
+    with context.warehouse.transaction() as tx:
+        waits = PENDING.c.state == WITHHELD
+        back = sa.exists().where(BINDINGS.c.entity == PENDING.c.entity, BINDINGS.c.key == PENDING.c.key)
+        tx.execute(sa.delete(PENDING).where(waits, back))
+        counted = sa.select(PENDING.c.entity, sa.func.count().label("rows")).where(waits).group_by(PENDING.c.entity)
+        left: dict[str, int] = dict(tx.read(counted).iter_rows())
+        before = withheld_subjects(tx, System.UNIERP)
+        for name in {*left, *before}:
+            gone = left.get(name, 0)
+            bound = sa.select(sa.func.count()).select_from(BINDINGS).where(BINDINGS.c.entity == name)
+            if gone and context.confirmed.get(name) != gone:
+                withhold(context, tx, System.UNIERP, name, gone, tx.read(bound).item() + gone)
+                continue
+            settle(tx, System.UNIERP, name)
+            tx.execute(sa.update(PENDING).where(waits, PENDING.c.entity == name).values(state=REMOVED, reason=_ENDED))
 
 
 def endings(tx: Transaction, entity: Entity) -> pl.DataFrame:

@@ -15,10 +15,11 @@ from unierp_assets.entities.spec import KEY
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import BINDINGS, MERGES, PENDING, RUNS
 
-HELD, FAILED, PARKED, UNDONE, REMOVED = "held", "failed", "parked", "undone", "removed"
+HELD, FAILED, PARKED, UNDONE, REMOVED, WITHHELD = "held", "failed", "parked", "undone", "removed", "withheld"
 PARKED_AFTER = 3
 """How often a record is refused before it is parked."""
-RUNNING, SUCCEEDED, DIED = "running", "succeeded", "died"
+RUNNING, SUCCEEDED, DIFFERS, DIED = "running", "succeeded", "differs", "died"
+"""States of a run, beside :data:`FAILED`. One that did all it could and left differences has not just succeeded."""
 
 
 def any_of(column: sa.ColumnElement[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
@@ -59,6 +60,11 @@ def binding_rows(entity: str, model: str, ids: Mapping[str, int], run_id: str) -
 def read_cursor(table: sa.Table) -> str:
     """Name of the cursor that tells when all of a landing table was last read, whether or not anything had changed."""
     return f"read:{table.fullname}"
+
+
+def contents_cursor(table: str) -> str:
+    """Name of the cursor that is there as long as the contents of a table of the shop are to be compared."""
+    return f"contents:{table}"
 
 
 def note_read(tx: Transaction, tables: Iterable[sa.Table], at: datetime) -> None:
