@@ -33,6 +33,7 @@ class Catalogue:
     shop: SmallShop
     keys: dict[str, int] = field(default_factory=dict)
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
+    archived: dict[str, dict[str, Any]] = field(default_factory=dict)
     planned: set[tuple[str, str, str, str]] = field(default_factory=set)
     summaries: list[Summary] = field(default_factory=list)
 
@@ -131,6 +132,10 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
             keys[name] = shop.product(name)
             keys[f"{name}-1"] = shop.variant(keys[name], f"{name}-1", keys["S"], barcode=code)
             shop.stock(keys[f"{name}-1"], location, 3)
+        keys["LOST"] = shop.product("LOST")
+        for number, size in ((1, "S"), (2, "M")):
+            keys[f"LOST-{number}"] = shop.variant(keys["LOST"], f"LOST-{number}", keys[size])
+            shop.stock(keys[f"LOST-{number}"], location, 3)
         # one bad value, and no category
         size = shop.row("attribute_values", keys["S"])["attribute_id"]
         keys["bad"] = shop.add("attribute_values", attribute_id=size, name=" S ", position=9)
@@ -139,7 +144,7 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
         keys["DIRTY-bad"] = shop.variant(keys["DIRTY"], "DIRTY-bad", keys["bad"])
 
         found.summaries.append(found.world.sync())
-        found.remember(*NAMES, "RING-1", "RING-2", "RING-3", "BAG-Black", "OFF-1", "GONE-1", "AGAIN-1")
+        found.remember(*NAMES, "RING-1", "RING-2", "RING-3", "BAG-Black", "OFF-1", "GONE-1", "AGAIN-1", "LOST-1")
 
         for name in ("TEE-S", "TEE-M"):
             shop.add("variant_values", variant_id=keys[name], attribute_value_id=keys["Black"])
@@ -165,6 +170,15 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
         delete_variant(found, "GONE-1")
         keys["GONE-2"] = shop.variant(keys["GONE"], "GONE-1", keys["S"], barcode=CODES[5])
         found.planned = set(found.world.preview().select("entity", "key", "field", "action").iter_rows())
+        for key in ("AGAIN-1", "LOST-1", "LOST-2"):
+            delete_variant(found, key)
+        shop.remove("products", keys["LOST"])
+        found.summaries.append(found.world.sync())
+        found.archived = {name: found.article(name) for name in ("AGAIN-1", "LOST-1")}
+        shop.variant(keys["AGAIN"], "AGAIN-1", keys["S"], barcode=CODES[6], id=keys["AGAIN-1"])
+        shop.product("LOST", id=keys["LOST"])
+        shop.variant(keys["LOST"], "LOST-1", keys["S"], id=keys["LOST-1"])
+        shop.variant(keys["LOST"], "LOST-2", keys["M"], id=keys["LOST-2"], active=False)
         found.summaries.append(found.world.sync())
         found.summaries.append(found.world.sync())
         yield found
@@ -178,7 +192,7 @@ def test_a_sync_of_all_these_changes_leaves_no_difference_and_the_next_one_write
         ("attribute_values", str(catalogue.keys["bad"]), "duplicate_name"),
         ("variants", str(catalogue.keys["DIRTY-bad"]), "unknown_attribute_value"),
     }
-    assert [summary.differences for summary in catalogue.summaries] == [0, 0, 0]
+    assert [summary.differences for summary in catalogue.summaries] == [0, 0, 0, 0]
     assert catalogue.summaries[-1].odoo_writes == 0
 
 
@@ -287,3 +301,19 @@ def test_one_bad_value_holds_the_variants_that_have_it_and_nothing_else(catalogu
 def test_a_product_without_a_category_arrives_and_its_shop_row_stays_without(catalogue: Catalogue) -> None:
     assert catalogue.world.odoo_id("products", catalogue.keys["DIRTY"])
     assert catalogue.shop.row("products", catalogue.keys["DIRTY"])["category_id"] is None
+
+
+@pytest.mark.parametrize("name", ["AGAIN-1", "LOST-1"])
+def test_what_is_deleted_and_made_anew_under_its_key_is_active_again_with_its_record(
+    catalogue: Catalogue, name: str
+) -> None:
+    archived, was = catalogue.archived[name], catalogue.before[name]
+    assert (archived["id"], archived["active"], archived["barcode"]) == (was["id"], False, False)
+    assert catalogue.article(name) == was
+    assert catalogue.shop.row("variants", catalogue.keys[name])["active"]
+    assert catalogue.shop.row("products", catalogue.keys[name.partition("-")[0]])["active"]
+
+
+def test_a_product_that_comes_back_wakes_no_variant_the_shop_does_not_sell(catalogue: Catalogue) -> None:
+    assert not catalogue.article("LOST-2")["active"]
+    assert not catalogue.shop.row("variants", catalogue.keys["LOST-2"])["active"]

@@ -63,6 +63,9 @@ class Applier:
     family: str | None = None
     """The field whose records are created in one call where they have the same value in it."""
 
+    writing: Mapping[str, Any] | None = None
+    """The context of what is written to records that are there."""
+
     def __init__(self, context: SyncContext, plan: Plan) -> None:
         self.context = context
         self.plan = plan
@@ -162,7 +165,9 @@ class Applier:
                 changes[ids[row[KEY]]] = values
         written = {
             outcome.key: outcome
-            for outcome in write_changed(self.session, self.entity.model, changes, batch=self.context.batch)
+            for outcome in write_changed(
+                self.session, self.entity.model, changes, batch=self.context.batch, context=self.writing
+            )
         }
         return [self._written(key, ids.get(key), written, refused.get(key)) for key in updates[KEY].to_list()]
 

@@ -28,9 +28,9 @@ from unierp_assets.sync.load.shipments import Shipments
 from unierp_assets.sync.load.variants import Variants
 from unierp_assets.sync.load.writeback import write_back
 from unierp_assets.sync.memory import ledger
-from unierp_assets.sync.memory.state import FAILED, HELD, binding_rows, bound_ids, set_pending
+from unierp_assets.sync.memory.state import FAILED, HELD, any_of, binding_rows, bound_ids, set_pending
 from unierp_assets.warehouse.store import Transaction
-from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER
+from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING, WITHDRAWN
 
 _log = logging.getLogger(__name__)
 
@@ -156,6 +156,8 @@ def _agree(
     tx.upsert(BASE[entity.name], rows.with_columns(_run_id=pl.lit(run_id), _agreed_at=now))
     if entity.withdrawal is Withdrawal.DELETE and gone:
         _forget(tx, plan, gone)
+    if entity.withdrawal is Withdrawal.ARCHIVE and "active" in synced:
+        _remember_archived(tx, plan, gone)
     new = plan.creates.filter(pl.col(KEY).is_in(made)).select(KEY, *_given(entity))
     brought = _brought_along(context, tx, plan)
     ids |= bound_ids(tx, entity.name, brought[KEY].to_list())
@@ -206,6 +208,19 @@ def _forget(tx: Transaction, plan: Plan, keys: list[str]) -> None:
     tx.delete(BINDINGS, rows.with_columns(entity=pl.lit(plan.entity.name)))
     tx.delete(BASE[plan.entity.name], rows)
     tx.update_rows(LANDING_UNIERP[plan.entity.name], rows.with_columns(_deleted=pl.lit(True)), ["_deleted"])
+
+
+def _remember_archived(tx: Transaction, plan: Plan, gone: list[str]) -> None:
+    """Notes that both sides agreed on the end of what the shop has no more, also where a run died that ended it: a row
+    that comes back under its key is then a change of the shop's, and no record that somebody switched off in UniERP."""
+    base, staged = BASE[plan.entity.name], STAGING[plan.entity.name]
+    refused = set(plan.withdrawn[KEY].to_list()) - set(gone)
+    ended = tx.read(
+        sa.select(base.c.key)
+        .join(staged, staged.c.key == base.c.key)
+        .where(any_of(base.c.key, plan.keys), staged.c._status == WITHDRAWN, base.c.active)
+    ).filter(~pl.col(KEY).is_in(list(refused)))
+    tx.update_rows(base, ended.with_columns(active=pl.lit(False)), ["active"])
 
 
 def _given(entity: Entity) -> list[str]:

@@ -1,6 +1,6 @@
 """What products, prices and price lists need beyond the ordinary way of loading."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -34,6 +34,10 @@ class PriceLists(Applier):
 
 class Products(Applier):
     """Products with their attribute lines, and the list price that Odoo shows on them."""
+
+    # A product that is woken has archived variants alone. Odoo would wake all of them, those the shop does not sell as
+    # well, unless it sees the archived ones; they are woken by themselves.
+    writing: Mapping[str, Any] | None = {"active_test": False}
 
     def load(self, rows: pl.DataFrame) -> list[Result]:
         fields, constants = self.loaded_fields, self.constants()
