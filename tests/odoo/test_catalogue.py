@@ -136,6 +136,10 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
         for number, size in ((1, "S"), (2, "M")):
             keys[f"LOST-{number}"] = shop.variant(keys["LOST"], f"LOST-{number}", keys[size])
             shop.stock(keys[f"LOST-{number}"], location, 3)
+        # a value that is deleted and made anew
+        (keys["Oak"],) = shop.attribute("Wood", "Oak")
+        keys["DESK"] = shop.product("DESK")
+        keys["DESK-1"] = shop.variant(keys["DESK"], "DESK-1", keys["Oak"])
         # one bad value, and no category
         size = shop.row("attribute_values", keys["S"])["attribute_id"]
         keys["bad"] = shop.add("attribute_values", attribute_id=size, name=" S ", position=9)
@@ -144,7 +148,9 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
         keys["DIRTY-bad"] = shop.variant(keys["DIRTY"], "DIRTY-bad", keys["bad"])
 
         found.summaries.append(found.world.sync())
-        found.remember(*NAMES, "RING-1", "RING-2", "RING-3", "BAG-Black", "OFF-1", "GONE-1", "AGAIN-1", "LOST-1")
+        found.remember(
+            *NAMES, "RING-1", "RING-2", "RING-3", "BAG-Black", "OFF-1", "GONE-1", "AGAIN-1", "LOST-1", "DESK-1"
+        )
 
         for name in ("TEE-S", "TEE-M"):
             shop.add("variant_values", variant_id=keys[name], attribute_value_id=keys["Black"])
@@ -170,6 +176,11 @@ def catalogue(odoo_server: "RunningOdoo", postgres: PostgresServer) -> Iterator[
         delete_variant(found, "GONE-1")
         keys["GONE-2"] = shop.variant(keys["GONE"], "GONE-1", keys["S"], barcode=CODES[5])
         found.planned = set(found.world.preview().select("entity", "key", "field", "action").iter_rows())
+        wood = shop.row("attribute_values", keys["Oak"])["attribute_id"]
+        shop.remove("attribute_values", keys["Oak"])
+        keys["new oak"] = shop.add("attribute_values", attribute_id=wood, name="Oak", position=1)
+        shop.world.shop("UPDATE variant_values SET attribute_value_id = %s WHERE variant_id = %s",
+                        keys["new oak"], keys["DESK-1"])  # fmt: skip
         for key in ("AGAIN-1", "LOST-1", "LOST-2"):
             delete_variant(found, key)
         shop.remove("products", keys["LOST"])
@@ -317,3 +328,10 @@ def test_what_is_deleted_and_made_anew_under_its_key_is_active_again_with_its_re
 def test_a_product_that_comes_back_wakes_no_variant_the_shop_does_not_sell(catalogue: Catalogue) -> None:
     assert not catalogue.article("LOST-2")["active"]
     assert not catalogue.shop.row("variants", catalogue.keys["LOST-2"])["active"]
+
+
+def test_a_value_made_anew_gets_a_record_of_its_own_and_the_name(catalogue: Catalogue) -> None:
+    assert catalogue.article("DESK-1") == catalogue.before["DESK-1"]
+    old, new = (catalogue.world.odoo_id("attribute_values", catalogue.keys[name]) for name in ("Oak", "new oak"))
+    names = catalogue.world.session.call("product.attribute.value", "read", [old, new], ["name"])
+    assert {row["id"]: row["name"] for row in names} == {old: f"Oak ({catalogue.keys['Oak']})", new: "Oak"}

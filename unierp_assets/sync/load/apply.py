@@ -17,7 +17,7 @@ from unierp_assets.sync.compare.plan import WAITING, Plan
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.isolation import each_apart
 from unierp_assets.sync.load.applier import DONE, Applier, Result
-from unierp_assets.sync.load.catalogue import PriceLists, Prices, Products
+from unierp_assets.sync.load.catalogue import AttributeValues, PriceLists, Prices, Products
 from unierp_assets.sync.load.customers import Addresses
 from unierp_assets.sync.load.inventory import Locations, StockLevels
 from unierp_assets.sync.load.invoices import Invoices
@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 APPLIERS: dict[str, type[Applier]] = {
     "price_lists": PriceLists,
     "addresses": Addresses,
+    "attribute_values": AttributeValues,
     "products": Products,
     "variants": Variants,
     "prices": Prices,

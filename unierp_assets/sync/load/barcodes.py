@@ -9,7 +9,6 @@ from collections.abc import Collection, Mapping
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.spec import KEY, System
 from unierp_assets.odoo import OdooError, load_in_order, raise_first, read, search_read, values, write_changed
 from unierp_assets.odoo.configuration import ordered
 from unierp_assets.sync.context import SyncContext
@@ -45,15 +44,8 @@ def give_up_barcodes(context: SyncContext, ids: Collection[int]) -> None:
                 BINDINGS.c.entity == "variants", any_of(BINDINGS.c.odoo_id, list(had))
             )
         )
-        entries = keys.select(
-            KEY,
-            system=pl.lit(System.UNIERP.value),
-            action=pl.lit("update"),
-            field=pl.lit("barcode"),
-            before=pl.col("odoo_id").replace_strict(had, return_dtype=pl.String),
-            after=pl.lit(None, pl.String),
-            odoo_id="odoo_id",
-        )
+        before = pl.col("odoo_id").replace_strict(had, return_dtype=pl.String)
+        entries = ledger.given_up("barcode", keys.with_columns(before=before, after=pl.lit(None, pl.String)))
         ledger.append(tx, "variants", context.run_id, context.actor, entries)
 
 

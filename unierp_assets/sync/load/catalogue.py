@@ -12,8 +12,9 @@ from unierp_assets.odoo import load, raise_first, search_read, values, write_cha
 from unierp_assets.sync.compare.merge import TO_UNIERP
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.load.applier import Applier, Result
+from unierp_assets.sync.memory import ledger
 from unierp_assets.sync.memory.state import any_of, bound_ids
-from unierp_assets.warehouse.tables import ACCEPTED, STAGING
+from unierp_assets.warehouse.tables import ACCEPTED, BINDINGS, STAGING, WITHDRAWN
 
 WITHOUT_VARIANTS = {"create_product_product": False}
 """Keeps Odoo from making a first variant with a product. The shop's are created by themselves, many in a statement and
@@ -30,6 +31,46 @@ class PriceLists(Applier):
         sleeping = [row["id"] for row in search_read(self.session, "res.currency", domain, ["name"], archived=True)]
         raise_first(write_changed(self.session, "res.currency", {id_: {"active": True} for id_ in sleeping}))
         return super().load(rows)
+
+
+class AttributeValues(Applier):
+    """Values of attributes. Odoo has each name once for an attribute: what is gone from the shop gives its own up."""
+
+    def load(self, rows: pl.DataFrame) -> list[Result]:
+        self._free_names(rows)
+        return super().load(rows)
+
+    def _free_names(self, rows: pl.DataFrame) -> None:
+        attributes = self.plan.ids["attributes"]
+        wanted = {(attributes[attribute], name) for attribute, name in rows.select("attribute", "name").iter_rows()}
+        domain = [
+            ("attribute_id", "in", sorted({attribute for attribute, _ in wanted})),
+            ("name", "in", sorted({name for _, name in wanted})),
+        ]
+        found = {
+            row["id"]: row["name"]
+            for row in search_read(self.session, self.entity.model, domain, ["attribute_id", "name"])
+            if (values.ref(row["attribute_id"]), row["name"]) in wanted
+        }
+        staged = STAGING[self.entity.name]
+        with self.context.warehouse.transaction() as tx:
+            gone = tx.read(
+                sa.select(BINDINGS.c.key, BINDINGS.c.odoo_id)
+                .join(staged, staged.c.key == BINDINGS.c.key)
+                .where(
+                    BINDINGS.c.entity == self.entity.name,
+                    any_of(BINDINGS.c.odoo_id, list(found)),
+                    staged.c._status == WITHDRAWN,
+                )
+            )
+            if gone.is_empty():
+                return
+            before = pl.col("odoo_id").replace_strict(found, return_dtype=pl.String)
+            gone = gone.with_columns(before=before).with_columns(after=pl.format("{} ({})", "before", KEY))
+            names = {id_: {"name": name} for id_, name in gone.select("odoo_id", "after").iter_rows()}
+            raise_first(write_changed(self.session, self.entity.model, names))
+            entries = ledger.given_up("name", gone)
+            ledger.append(tx, self.entity.name, self.context.run_id, self.context.actor, entries)
 
 
 class Products(Applier):

@@ -63,6 +63,12 @@ def updated(plan: Plan, keys: list[str]) -> pl.DataFrame:
     return pl.concat(entries)
 
 
+def given_up(field: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """One entry per record that lost a value for another's sake; ``rows``: key, ``odoo_id``, ``before``, ``after``."""
+    columns = {name: pl.col(name) for name in ("before", "after", "odoo_id")}
+    return _entries(rows, System.UNIERP, "update", field=pl.lit(field), **columns)
+
+
 def withdrawn(plan: Plan, keys: list[str]) -> pl.DataFrame:
     """One entry per record that was archived or deleted."""
     rows = pl.DataFrame({KEY: keys}, schema={KEY: pl.String})
