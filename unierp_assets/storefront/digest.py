@@ -3,7 +3,9 @@
 Belongs here: the SQL of these numbers, the same for the shop's table and for its copy in the warehouse. Does not belong
 here: who asks for them (``sql.py``, ``sync/intake/keys.py``).
 
-Used is what neither a server's version, encoding nor collation changes: SHA-256 of the values' exact text.
+Used is what neither a server's version, encoding nor collation changes: SHA-256 of the values' exact text. The
+keys, which are looked at in every run, have PostgreSQL's own hash where they are numbers, because it costs far less;
+between servers of another byte order it differs, and then the keys are compared as a whole.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,11 @@ def row_digest(columns: Sequence[Column[Any]]) -> str:
         f"('x' || encode(substring(sha256(convert_to(concat_ws(chr(31), {values}), 'UTF8')) for 7), 'hex'))"
         "::bit(56)::bigint"
     )
+
+
+def key_digest(key: Column[Any]) -> str:
+    """The same for the key of a row alone."""
+    return f'hashint8extended("{key.name}"::bigint, 0)' if is_numbered(key) else row_digest([key])
 
 
 def block(key: Column[Any]) -> str:

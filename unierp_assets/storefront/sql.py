@@ -28,7 +28,7 @@ from unierp_assets.storefront.contract import (
     key_column,
     type_name,
 )
-from unierp_assets.storefront.digest import block, row_digest
+from unierp_assets.storefront.digest import block, key_digest, row_digest
 from unierp_assets.storefront.source import (
     Digest,
     Extent,
@@ -164,7 +164,7 @@ class SqlStorefront:
         parts = [
             sql.SQL("SELECT {name}, count(*), coalesce(sum({digest}), 0) FROM {table}").format(
                 name=sql.Literal(name),
-                digest=sql.SQL(row_digest([key_column(self._table(name))])),
+                digest=sql.SQL(key_digest(key_column(self._table(name)))),
                 table=self._identifier(name),
             )
             for name in tables

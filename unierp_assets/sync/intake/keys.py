@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from unierp_assets.entities.spec import System
 from unierp_assets.storefront.contract import contract_tables, key_column
-from unierp_assets.storefront.digest import BLOCK_BITS, block, is_numbered, row_digest
+from unierp_assets.storefront.digest import BLOCK_BITS, block, is_numbered, key_digest, row_digest
 from unierp_assets.storefront.source import Digest
 from unierp_assets.sync.context import SyncContext
 from unierp_assets.sync.intake.withheld import may_withdraw, settle, subject_of
@@ -78,7 +78,7 @@ def _landed_keys(warehouse: Warehouse, tables: Iterable[str]) -> dict[str, Diges
     parts = []
     for name in tables:
         landing = LANDING_STOREFRONT[name]
-        digest = sa.func.sum(sa.literal_column(row_digest([key_column(contract_tables()[name])]), sa.BigInteger))
+        digest = sa.func.sum(sa.literal_column(key_digest(key_column(contract_tables()[name])), sa.BigInteger))
         parts.append(
             sa.select(
                 sa.literal(name, sa.Text).label("name"),
