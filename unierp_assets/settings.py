@@ -100,6 +100,11 @@ class Settings(BaseSettings):
     overlap_seconds: int = Field(
         60, ge=0, description="How far each incremental read goes back to catch transactions that committed late."
     )
+    time_zone: str = Field(
+        "UTC",
+        description="Time zone of the business, for example `Europe/Berlin`: it says of which day an order, invoice or "
+        "payment is. Set it before the first sync; documents that are there keep their days.",
+    )
     removal_rows: int = Field(
         20, ge=0, description="So many rows of an entity may vanish at once; more are withdrawn only when confirmed."
     )
@@ -114,6 +119,13 @@ class Settings(BaseSettings):
         zone = value.partition(" ")[2] if value else ""
         if zone and zone not in available_timezones():
             raise ValueError(f"{zone} is no time zone")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_is_known(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value} is no time zone")
         return value
 
     @model_validator(mode="before")

@@ -44,6 +44,7 @@ class Systems:
             overlap=timedelta(seconds=self.settings.overlap_seconds),
             slice_rows=self.settings.slice_rows,
             batch=self.settings.odoo_batch,
+            time_zone=self.settings.time_zone,
             removal_rows=self.settings.removal_rows,
             removal_percent=self.settings.removal_percent,
         )

@@ -417,7 +417,7 @@ def report(
     @dg.multi_asset(name=op_name(spec), specs=[spec], check_specs=check_specs)
     def compute(context: dg.AssetExecutionContext, engine: EngineResource) -> Iterator[Made]:
         with step(context, engine, exclusive=True) as work:
-            rebuilt = rebuild_reports(work.warehouse, work.engine.run_id)
+            rebuilt = rebuild_reports(work.warehouse, work.engine.run_id, work.engine.time_zone)
             agreed = reconciliation(work.warehouse)
             work.facts["reconciliation"] = {"differences": agreed.differences, "accuracy": float(agreed.accuracy)}
             metadata = {"rebuilt": table.name in rebuilt, **table_facts(work.warehouse, table)}

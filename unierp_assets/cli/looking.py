@@ -96,7 +96,7 @@ def reconcile(
 
     with open_systems(odoo) as systems:
         systems.warehouse.upgrade()
-        rebuild_reports(systems.warehouse, new_run_id())
+        rebuild_reports(systems.warehouse, new_run_id(), systems.settings.time_zone)
         agreed = reconciliation(systems.warehouse)
         differences = reconciliation_differences(systems.warehouse, None, limit)
         waits = unsettled(systems.warehouse)

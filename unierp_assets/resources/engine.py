@@ -81,6 +81,7 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
             overlap=timedelta(seconds=overlap),
             slice_rows=self.slice_rows or settings.slice_rows,
             batch=self.batch or settings.odoo_batch,
+            time_zone=settings.time_zone,
             removal_rows=settings.removal_rows,
             removal_percent=settings.removal_percent,
         )

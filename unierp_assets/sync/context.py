@@ -34,7 +34,8 @@ class SyncContext:
 
     ``namespace`` is the module part of the external ids in UniERP. ``overlap`` is how far incremental reads go back.
     ``actor`` is who the ledger says it was. ``slice_rows`` bounds how many rows are worked on at a time. ``on_step`` is
-    told (phase, subject) as work begins. When more rows of an entity vanish at once than ``removal_rows`` and than
+    told (phase, subject) as work begins. ``time_zone`` is that of the business, which says of which day an
+    instant is. When more rows of an entity vanish at once than ``removal_rows`` and than
     ``removal_percent`` of it, nothing is withdrawn but where ``confirmed`` says how many, by entity.
     """
 
@@ -46,6 +47,7 @@ class SyncContext:
     overlap: timedelta = timedelta(seconds=60)
     slice_rows: int = 20_000
     batch: int = 500
+    time_zone: str = "UTC"
     removal_rows: int = 20
     removal_percent: Decimal = Decimal(5)
     confirmed: Mapping[str, int] = field(default_factory=dict)

@@ -349,7 +349,7 @@ class Pipeline:
                     self._flow_back()
             self.context.on_step("reconcile", "everything")
             self._count()
-            rebuild_reports(self.context.warehouse, self.context.run_id)
+            rebuild_reports(self.context.warehouse, self.context.run_id, self.context.time_zone)
             agreed = reconciliation(self.context.warehouse, self.summary.entities)
             self.summary.differences, self.summary.accuracy = agreed.differences, agreed.accuracy
             self.summary.unsettled = unsettled(self.context.warehouse)

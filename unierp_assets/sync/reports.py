@@ -67,14 +67,16 @@ class Reconciliation:
     by_entity: pl.DataFrame
 
 
-def rebuild_reports(warehouse: Warehouse, run_id: str) -> dict[str, int]:
+def rebuild_reports(warehouse: Warehouse, run_id: str, time_zone: str = "UTC") -> dict[str, int]:
     """Makes those reports anew whose inputs changed; returns their names and how many rows each has now.
 
     They change at once or not at all: who reads them meanwhile sees the former rows. ``run_id`` is noted as the author.
+    ``time_zone`` says of which day an order is.
     """
     rebuilt: dict[str, int] = {}
     with warehouse.transaction() as tx:
         stale = _stale(tx)
+        tx.read(sa.select(sa.func.set_config("unierp.time_zone", time_zone, True, type_=sa.Text)))
         if judged := [entity for report in stale for entity in report.judges]:
             _judge(tx, set(judged))
         for report in stale:
@@ -392,7 +394,7 @@ def _summary(position: int, entity: Entity) -> tuple[list[str], sa.Select[Any]]:
 _SALES_DAILY: Final = sa.text("""
 WITH sold AS (
     SELECT
-        CAST(ordered_at AT TIME ZONE 'UTC' AS date) AS day,
+        CAST(ordered_at AT TIME ZONE current_setting('unierp.time_zone') AS date) AS day,
         coalesce(channel, 'unknown') AS channel,
         currency,
         total AS gross,

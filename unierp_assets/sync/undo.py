@@ -99,7 +99,7 @@ class Undo:
             pipeline.take_in()
             report = _undo(self.context, self.run_id, entries)
             read_written(self.context, ENTITIES)
-            rebuild_reports(self.context.warehouse, self.context.run_id)
+            rebuild_reports(self.context.warehouse, self.context.run_id, self.context.time_zone)
         return report
 
     def release(self) -> int:

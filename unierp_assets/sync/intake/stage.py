@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import polars as pl
+import polars.selectors as cs
 import sqlalchemy as sa
 
 from unierp_assets.entities.spec import KEY, Entity, Field, Input
@@ -99,7 +100,9 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
             .select_from(tables)
             .where(any_of(key, keys), ~table.c._deleted)
         )
-        inputs[source.table] = tx.read(statement)
+        # What asks for the day of an instant is told that of the business.
+        instants = cs.datetime(time_zone="*")
+        inputs[source.table] = tx.read(statement).with_columns(instants.dt.convert_time_zone(context.time_zone))
     schema = entity.schema()
     now = datetime.now(UTC)
     staged = entity.stage(inputs)
@@ -107,6 +110,7 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
     rows = rows.with_columns(_offered(context, field, rows[field.name]) for field in entity.fields if field.detail)
     changed_at = (
         pl.concat([frame.select(KEY, pl.col(UPDATED_AT).alias(CHANGED_AT)) for frame in inputs.values()])
+        .with_columns(pl.col(CHANGED_AT).dt.convert_time_zone("UTC"))
         .group_by(KEY)
         .max()
     )

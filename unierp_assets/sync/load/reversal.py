@@ -7,6 +7,7 @@ Used where the shop cancels an order and where a person undoes a run. How a docu
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from unierp_assets.odoo import Credit, OdooError, Outcome, Return, credit_invoices, read, return_deliveries, values
 from unierp_assets.sync.context import SyncContext
@@ -30,7 +31,7 @@ def credit(context: SyncContext, invoices: Iterable[int], reason: str) -> dict[i
     model = context.session.features.model("invoice")
     rows = read(context.session, model, invoices, ["amount_total"])
     names = {external_name("credit_notes", str(id_)): id_ for id_ in rows}
-    today = datetime.now(UTC).date()
+    today = datetime.now(ZoneInfo(context.time_zone)).date()
     outcomes = credit_invoices(
         context.session,
         context.namespace,
