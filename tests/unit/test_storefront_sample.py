@@ -525,3 +525,14 @@ def test_numbers_and_references_are_unique(shop: Shop) -> None:
     ):
         values = [row[column] for row in shop.accepted[table].values() if row[column] is not None]
         assert len(set(values)) == len(values)
+
+
+def test_a_sample_without_faults_has_the_good_rows_and_none_besides() -> None:
+    clean, dirty = make_sample(20, 30, 40, faulty=False), make_sample(20, 30, 40)
+    assert clean.faults == ()
+    assert len(clean.rows["products"]) == 20
+    assert len(clean.rows["orders"]) == 40
+    wrong = {(fault.table, fault.key) for fault in dirty.faults}
+    for table in ("customers", "addresses", "prices", "orders", "order_lines", "payments"):
+        known = {row[0] for row in dirty.rows[table] if (table, str(row[0])) not in wrong}
+        assert {row[0] for row in clean.rows[table]} <= known, table

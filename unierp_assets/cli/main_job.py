@@ -166,16 +166,17 @@ def sample(
     customers: Annotated[int, typer.Option(min=1)] = 300,
     orders: Annotated[int, typer.Option(min=1)] = 400,
     seed: Annotated[int, typer.Option(help="The same seed makes the same shop.")] = 7,
+    faults: Annotated[bool, typer.Option("--faults/--no-faults", help="Plant faults among the good rows.")] = True,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an older sample.")] = False,
     odoo: Odoo = None,
     json: Json = False,
 ) -> None:
-    """Fill the shop's database with a realistic, dirty sample whose faults are counted."""
+    """Fill the shop's database with a realistic sample, dirty unless told otherwise, whose faults are counted."""
     from unierp_assets import display
     from unierp_assets.storefront.sample import make_sample, write_sample
 
     with open_systems(odoo) as systems:
-        made = make_sample(products, customers, orders, seed)
+        made = make_sample(products, customers, orders, seed, faulty=faults)
         address = systems.services.storefront_url.get_secret_value()
         write_sample(address, made, systems.settings.storefront_schema, replace=replace)
     counts = made.counts()
@@ -185,7 +186,8 @@ def sample(
     display.table(
         "Sample", ["table", "rows", "good"], [[name, n, counts.good[name]] for name, n in counts.rows.items()]
     )
-    display.table("Faults", ["fault", "rows"], list(counts.faults.items()))
+    if counts.faults:
+        display.table("Faults", ["fault", "rows"], list(counts.faults.items()))
 
 
 # Helpers

@@ -61,12 +61,14 @@ class Sample:
         return Counter(table for table, _ in {(f.table, f.key) for f in self.faults if f.outcome is outcome})
 
 
-def make_sample(products: int = 200, customers: int = 300, orders: int = 400, seed: int = 7) -> Sample:
+def make_sample(
+    products: int = 200, customers: int = 300, orders: int = 400, seed: int = 7, *, faulty: bool = True
+) -> Sample:
     """A refurbished-electronics shop with so many good products, customers and orders, and faulty rows on top.
 
     The same arguments give the same rows, byte for byte, on any day. There are 3 faults of each kind, and one more
-    for every 1,000 of the largest of the three numbers. ``ValueError`` where a number is negative, or where orders
-    have nothing to be placed by or for.
+    for every 1,000 of the largest of the three numbers; without ``faulty`` there are none. ``ValueError`` where a
+    number is negative, or where orders have nothing to be placed by or for.
     """
     if min(products, customers, orders) < 0:
         raise ValueError("A sample cannot have fewer than no products, customers or orders.")
@@ -77,6 +79,6 @@ def make_sample(products: int = 200, customers: int = 300, orders: int = 400, se
     shop.add_catalogue(products)
     shop.add_customers(customers)
     shop.add_orders(orders)
-    faults = plant(shop, 3 + max(products, customers, orders) // 1000)
+    faults = plant(shop, 3 + max(products, customers, orders) // 1000) if faulty else []
     shop.add_stock()
     return Sample(seed, shop.rows, tuple(faults))
