@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from unierp_assets.entities.money import PRICE
 from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned
 
 
@@ -68,7 +69,7 @@ PRICES = Entity(
             Kind.DECIMAL,
             "Price in `currency`.",
             odoo="fixed_price",
-            scale=2,
+            scale=PRICE,
             owner=System.UNIERP,
             flows_to=BOTH,
             column="prices.amount",

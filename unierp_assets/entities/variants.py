@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from unierp_assets.entities import clean
+from unierp_assets.entities.money import PRICE, QUANTITY
 from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
 
 
@@ -85,7 +86,7 @@ VARIANTS = Entity(
             Kind.DECIMAL,
             "Weight in kilograms.",
             odoo="weight",
-            scale=2,
+            scale=QUANTITY,
             owner=System.UNIERP,
             flows_to=BOTH,
             column="variants.weight_kg",
@@ -95,7 +96,7 @@ VARIANTS = Entity(
             Kind.DECIMAL,
             "Cost in the cost currency.",
             odoo="standard_price",
-            scale=2,
+            scale=PRICE,
             owner=System.UNIERP,
             flows_to=BOTH,
             column="variants.cost_amount",
