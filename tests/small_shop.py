@@ -75,14 +75,7 @@ class SmallShop:
 
     def tax(self, rate: Any, *, included: bool = False, country: str = "US") -> str:
         code = f"{country}-{rate}-{'in' if included else 'ex'}"
-        self.add(
-            "taxes",
-            code=code,
-            name=f"{country} {rate} %{' included' if included else ''}",
-            country=country,
-            rate=rate,
-            included=included,
-        )
+        self.add("taxes", code=code, name=f"{country} {rate} %", country=country, rate=rate, included=included)
         return code
 
     def location(self, code: str = "MAIN") -> int:

@@ -44,15 +44,6 @@ class Settings(BaseSettings):
     storefront_url: SecretStr | None = Field(None, description="PostgreSQL URL of the storefront's database.")
     storefront_schema: str = Field("shop", description="Schema that holds the storefront's tables or views.")
 
-    adjust_line: Decimal = Field(
-        Decimal("0.05"),
-        ge=0,
-        description="By how much a line of a document may be brought to the shop's amount, in the order's currency.",
-    )
-    adjust_order: Decimal = Field(
-        Decimal("1.00"), ge=0, description="The same for a whole order; what is further off is held."
-    )
-
     breaker_failures: int = Field(
         5, ge=1, description="Calls in a row that a system does not answer before it is left alone."
     )

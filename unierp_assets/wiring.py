@@ -33,7 +33,6 @@ class Systems:
 
     def context(self, run_id: str, on_step: Callable[[str, str], None] | None = None) -> "SyncContext":
         """What the steps of a run work with."""
-        from unierp_assets.entities.money import Limits
         from unierp_assets.sync.context import SyncContext
 
         context = SyncContext(
@@ -48,7 +47,6 @@ class Systems:
             time_zone=self.settings.time_zone,
             removal_rows=self.settings.removal_rows,
             removal_percent=self.settings.removal_percent,
-            limits=Limits(self.settings.adjust_line, self.settings.adjust_order),
         )
         if on_step:
             context.on_step = on_step

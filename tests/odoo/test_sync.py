@@ -236,8 +236,8 @@ def test_a_row_that_is_mended_leaves_quarantine_by_itself(world: World) -> None:
 
 
 @pytest.mark.newest
-def test_an_order_that_is_off_by_five_is_held_with_the_reason_until_it_is_mended(world: World) -> None:
-    ((key,),) = world.shop("SELECT key::bigint FROM sample_faults WHERE rule = 'tax_differs_by_five' LIMIT 1")
+def test_an_order_that_differs_by_a_cent_is_held_with_the_reason_until_it_is_mended(world: World) -> None:
+    ((key,),) = world.shop("SELECT key::bigint FROM sample_faults WHERE rule = 'tax_differs_by_a_cent' LIMIT 1")
     ((state, reason),) = world.warehouse_rows(
         "SELECT state, reason FROM reporting.order_reconciliation WHERE key = %s", str(key)
     )
@@ -251,8 +251,8 @@ def test_an_order_that_is_off_by_five_is_held_with_the_reason_until_it_is_mended
         "round((quantity * unit_price - discount_amount) * (SELECT rate FROM taxes WHERE code = tax_code) / 100, 2)",
         key,
     )
-    world.shop("UPDATE order_lines SET tax_amount = tax_amount - 5, total = total - 5 WHERE id = %s", line)
-    world.shop("UPDATE orders SET tax_total = tax_total - 5, total = total - 5 WHERE id = %s", key)
+    world.shop("UPDATE order_lines SET tax_amount = tax_amount - 0.01, total = total - 0.01 WHERE id = %s", line)
+    world.shop("UPDATE orders SET tax_total = tax_total - 0.01, total = total - 0.01 WHERE id = %s", key)
     world.sync()
     ((state, reason),) = world.warehouse_rows(
         "SELECT state, reason FROM reporting.order_reconciliation WHERE key = %s", str(key)

@@ -15,7 +15,7 @@ from unierp_assets.storefront.sample import Outcome as Planted
 
 NOT_FOR_THE_GATE = {
     # What only comes out when the document is computed in UniERP.
-    "tax_differs_by_five",
+    "tax_differs_by_a_cent",
     # Lines are gated before their order; the order's own status keeps them from being loaded.
     "order_not_accepted",
 }

@@ -132,9 +132,6 @@ def stage(warehouse: Warehouse, rows: Rows) -> None:
     """Stages rows as the sync does: those whose content changed become `new`."""
     with warehouse.transaction() as tx:
         for entity, entity_rows in rows.items():
-            if entity == "order_lines":
-                # The price that is sent is the shop's own unless a test says otherwise.
-                entity_rows = [{"price_in_shop": row.get("unit_price"), **row} for row in entity_rows]
             tx.upsert(STAGING[entity], frame(entity, entity_rows))
 
 

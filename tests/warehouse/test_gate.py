@@ -528,9 +528,7 @@ def test_every_fault_of_the_sample_is_found_by_name_and_nothing_else(database: s
     storefront = SqlStorefront(database)
     context = SyncContext(warehouse, storefront, SimpleNamespace(), "run")  # type: ignore[arg-type]
     # UniERP knows every region there is.
-    context.lookups = SimpleNamespace(
-        ids=lambda *_: {each.code: 1 for each in pycountry.subdivisions}, digits=lambda *_: None
-    )  # type: ignore[assignment]
+    context.lookups = SimpleNamespace(ids=lambda *_: {each.code: 1 for each in pycountry.subdivisions})  # type: ignore[assignment]
     for table in storefront.tables():
         extract(context, table)
     for entity in ENTITIES.values():

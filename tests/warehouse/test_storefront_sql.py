@@ -121,7 +121,7 @@ def test_values_arrive_typed_and_exact(owner: psycopg.Connection, shop: SqlStore
     ]
     assert shop.changed("exchange_rates", None, None, 1).row(0)[2:4] == (date(2026, 6, 30), Decimal("0.92345678"))
     assert shop.changed("taxes", None, None, 9)["included"].to_list() == [False, True]
-    assert shop.changed("prices", None, None, 1).schema["amount"] == pl.Decimal(38, 6)
+    assert shop.changed("prices", None, None, 1).schema["amount"] == pl.Decimal(38, 4)
 
 
 def test_any_text_arrives_as_it_is(owner: psycopg.Connection, shop: SqlStorefront) -> None:
@@ -264,10 +264,10 @@ def test_a_shop_that_offers_the_contract_passes(shop: SqlStorefront) -> None:
         ("ALTER TABLE shop.orders DROP total", r"column orders\.total \(numeric\(16,4\)\) is missing"),
         (
             "ALTER TABLE shop.prices ALTER amount TYPE float8",
-            r"column prices\.amount is float8 instead of numeric\(18,6\)",
+            r"column prices\.amount is float8 instead of numeric\(16,4\)",
         ),
-        ("ALTER TABLE shop.prices ALTER amount TYPE numeric", r"prices\.amount may hold more than 6 decimals; cast it"),
-        ("ALTER TABLE shop.prices ALTER amount TYPE numeric(20,7)", r"prices\.amount may hold more than 6 decimals"),
+        ("ALTER TABLE shop.prices ALTER amount TYPE numeric", r"prices\.amount may hold more than 4 decimals; cast it"),
+        ("ALTER TABLE shop.prices ALTER amount TYPE numeric(20,6)", r"prices\.amount may hold more than 4 decimals"),
         ("ALTER TABLE shop.orders ALTER placed_at TYPE timestamp", r"orders\.placed_at is timestamp .*AT TIME ZONE"),
         ("ALTER TABLE shop.orders ALTER id TYPE text", r"orders\.id is text instead of bigint"),
         ("ALTER TABLE shop.taxes ALTER included TYPE text", r"taxes\.included is text instead of boolean"),

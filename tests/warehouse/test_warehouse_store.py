@@ -94,7 +94,7 @@ class TestUpsert:
         with warehouse.transaction() as tx:
             tx.upsert(lines, pl.DataFrame({"key": ["1"], "total": [Decimal("1.25")]}))
             assert tx.upsert(lines, pl.DataFrame({"key": ["1"], "total": [Decimal("1.2500")]})) == 0
-            assert tx.upsert(lines, pl.DataFrame({"key": ["1"], "total": [Decimal("1.250001")]})) == 0
+            assert tx.upsert(lines, pl.DataFrame({"key": ["1"], "total": [Decimal("1.2501")]})) == 0
             assert tx.upsert(lines, pl.DataFrame({"key": ["1"], "total": [Decimal("1.26")]})) == 1
 
     def test_a_row_read_from_a_table_can_be_given_back(self, warehouse: Warehouse) -> None:

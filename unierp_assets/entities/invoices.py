@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.money import AMOUNT, ORDER, rounded_column
 from unierp_assets.entities.orders import STATES
 from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, cleaned
 
@@ -18,7 +17,6 @@ def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         ]
     )
     due = events.group_by(KEY).agg(invoice_date=pl.col("at").min().dt.date())
-    currency = cleaned("currency").str.to_uppercase()
     confirmed = [status for status, state in STATES.items() if state == "confirmed"]
     return (
         inputs["orders"]
@@ -29,9 +27,9 @@ def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             order=pl.col(KEY),
             reference=cleaned("number"),
             invoice_date=pl.col("invoice_date"),
-            currency=currency,
-            tax_total=rounded_column(pl.col("tax_total"), currency),
-            total=rounded_column(pl.col("total"), currency),
+            currency=cleaned("currency").str.to_uppercase(),
+            tax_total=pl.col("tax_total"),
+            total=pl.col("total"),
             state=pl.lit("posted"),
         )
     )
@@ -48,23 +46,15 @@ INVOICES = Entity(
         Field("reference", Kind.TEXT, "The order's number.", role=Role.INITIAL, odoo="ref"),
         Field("invoice_date", Kind.DATE, "Date of the invoice (UTC).", role=Role.INITIAL, odoo="invoice_date"),
         Field("currency", Kind.TEXT, "ISO 4217 code of its amounts.", role=Role.STAGED),
-        Field(
-            "tax_total",
-            Kind.DECIMAL,
-            "Sum of the taxes.",
-            role=Role.VERIFY,
-            odoo="amount_tax",
-            scale=AMOUNT,
-            limit=ORDER,
-        ),
-        Field("total", Kind.DECIMAL, "Total of the invoice.", role=Role.VERIFY, odoo="amount_total", scale=AMOUNT),
+        Field("tax_total", Kind.DECIMAL, "Sum of the taxes.", role=Role.VERIFY, odoo="amount_tax", scale=2),
+        Field("total", Kind.DECIMAL, "Total of the invoice.", role=Role.VERIFY, odoo="amount_total", scale=2),
         Field("state", Kind.TEXT, "`posted`.", odoo="state"),
     ),
     stage=stage,
     touches=("orders", "order_lines", "customers", "addresses"),
     readback=(
         Field("number", Kind.TEXT, "Number of the invoice.", odoo="name"),
-        Field("residual", Kind.DECIMAL, "What is still to be paid.", odoo="amount_residual", scale=AMOUNT),
+        Field("residual", Kind.DECIMAL, "What is still to be paid.", odoo="amount_residual", scale=2),
         Field("payment_state", Kind.TEXT, "`not_paid`, `partial`, `in_payment` or `paid`.", odoo="paid"),
     ),
 )

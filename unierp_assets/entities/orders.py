@@ -5,7 +5,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import polars as pl
 
-from unierp_assets.entities.money import AMOUNT, LINE, ORDER, PRICE, QUANTITY, Limits, rounded, rounded_column
 from unierp_assets.entities.spec import (
     BOTH,
     KEY,
@@ -59,14 +58,13 @@ PROGRESS = (
     _told("delivery_status", Kind.TEXT, "`none`, `partial` or `full`: what has left, as UniERP knows it."),
     _told("tracking_numbers", Kind.TEXT, "Tracking numbers of its deliveries, joined by commas."),
     _told("invoice_numbers", Kind.TEXT, "Numbers of its invoices and credit notes, joined by commas."),
-    _told("invoiced_total", Kind.DECIMAL, "Invoiced less credited, in `currency`.", AMOUNT),
-    _told("paid_total", Kind.DECIMAL, "Received less paid back, in `currency`.", AMOUNT),
+    _told("invoiced_total", Kind.DECIMAL, "Invoiced less credited, in `currency`.", 2),
+    _told("paid_total", Kind.DECIMAL, "Received less paid back, in `currency`.", 2),
 )
 
 
-def discount_percent(gross: Decimal, discount: Decimal, currency: str | None = None) -> Decimal:
-    """The discount in percent that takes exactly ``discount`` off ``gross`` once the line is rounded as its currency
-    is, if there is one.
+def discount_percent(gross: Decimal, discount: Decimal) -> Decimal:
+    """The discount in percent that takes exactly ``discount`` off ``gross`` once the line is rounded to the cent.
 
     Two digits where they are enough, which is what Odoo keeps by default; otherwise six.
     """
@@ -74,40 +72,14 @@ def discount_percent(gross: Decimal, discount: Decimal, currency: str | None = N
         return Decimal(0)
     percent = 100 * discount / gross
     for digits in (CENT, Decimal("0.000001")):
-        rounded_percent = percent.quantize(digits, ROUND_HALF_UP)
-        if rounded(gross * (1 - rounded_percent / 100), currency) == rounded(gross - discount, currency):
+        rounded = percent.quantize(digits, ROUND_HALF_UP)
+        if (gross * (1 - rounded / 100)).quantize(CENT, ROUND_HALF_UP) == gross - discount:
             break
-    return rounded_percent
-
-
-def priced(
-    quantity: Decimal | None,
-    price: Decimal | None,
-    discount: Decimal | None,
-    amount: Decimal | None,
-    currency: str | None = None,
-) -> tuple[Decimal | None, Decimal | None]:
-    """Price of one unit and discount in percent by which the line comes to ``amount``: what the shop charged for it,
-    with tax where its prices include it.
-
-    The shop's own price and discount where they do. Otherwise (a price that was rounded, a discount that no percentage
-    makes) the price that does, without a discount; where the shop's own is further off than a line may be adjusted,
-    nothing is chosen: something else is wrong with the line.
-    """
-    if quantity is None or price is None:
-        return price, None
-    gross, less = quantity * price, discount or Decimal(0)
-    percent = discount_percent(gross, less, currency)
-    if amount is None or not quantity or rounded(gross * (1 - percent / 100), currency) == rounded(amount, currency):
-        return price, percent
-    if abs(gross - less - amount) > Limits().line:
-        return price, percent
-    return (amount / quantity).quantize(Decimal(1).scaleb(-PRICE), ROUND_HALF_UP), Decimal(0)
+    return rounded
 
 
 def stage_orders(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """One row per order. Amounts are in ``currency``; the instant is cut to the second, which is what Odoo stores."""
-    currency = cleaned("currency").str.to_uppercase()
     return inputs["orders"].select(
         KEY,
         number=cleaned("number"),
@@ -115,28 +87,28 @@ def stage_orders(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         customer=pl.col("customer_id").cast(pl.String),
         invoice_address=pl.col("billing_address_id").cast(pl.String),
         shipping_address=pl.col("shipping_address_id").cast(pl.String),
-        currency=currency,
-        price_list=currency,
+        currency=cleaned("currency").str.to_uppercase(),
+        price_list=cleaned("currency").str.to_uppercase(),
         prices_include_tax=pl.col("prices_include_tax"),
         status=pl.col("status"),
         state=pl.col("status").replace_strict(STATES, default=None, return_dtype=pl.String),
         ordered_at=pl.col("placed_at").dt.truncate("1s"),
         coupon_code=cleaned("coupon_code"),
-        **{
-            name: rounded_column(pl.col(name), currency)
-            for name in ("discount_total", "shipping_total", "tax_total", "total")
-        },
+        discount_total=pl.col("discount_total"),
+        shipping_total=pl.col("shipping_total"),
+        tax_total=pl.col("tax_total"),
+        total=pl.col("total"),
         **{field.name: pl.col(field.name) for field in PROGRESS},
     )
 
 
 def stage_lines(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """One row per order line, with the price and the discount in percent by which it comes to what the shop charged."""
-    of_order = inputs["orders"].select(KEY, "currency", "prices_include_tax")
-    lines = inputs["order_lines"].join(of_order, on=KEY, how="left", maintain_order="left")
-    charged = pl.col("total") - pl.when(pl.col("prices_include_tax")).then(0).otherwise(pl.col("tax_amount"))
-    terms = lines.select("quantity", "unit_price", "discount_amount", charged, "currency")
-    prices, percents = zip(*(priced(*row) for row in terms.iter_rows()), strict=True) if lines.height else ((), ())
+    """One row per order line, the discount as the percentage that Odoo computes with."""
+    lines = inputs["order_lines"]
+    percents = [
+        discount_percent(quantity * price, discount) if None not in (quantity, price, discount) else None
+        for quantity, price, discount in lines.select("quantity", "unit_price", "discount_amount").iter_rows()
+    ]
     return lines.select(
         KEY,
         order=pl.col("order_id").cast(pl.String),
@@ -145,8 +117,7 @@ def stage_lines(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         variant=pl.col("variant_id").cast(pl.String),
         name=prose("name"),
         quantity=pl.col("quantity"),
-        price_in_shop=pl.col("unit_price"),
-        unit_price=pl.Series(prices, dtype=pl.Decimal(18, PRICE)),
+        unit_price=pl.col("unit_price"),
         discount_amount=pl.col("discount_amount"),
         discount_percent=pl.Series(percents, dtype=pl.Decimal(18, 6)),
         tax=pl.col("tax_code"),
@@ -196,26 +167,10 @@ ORDERS = Entity(
         ),
         Field("ordered_at", Kind.TIMESTAMP, "When the customer placed it.", odoo="date_order"),
         Field("coupon_code", Kind.TEXT, "Coupon the customer used.", role=Role.STAGED),
-        Field("discount_total", Kind.DECIMAL, "Sum of the lines' discounts.", role=Role.STAGED, scale=AMOUNT),
-        Field("shipping_total", Kind.DECIMAL, "Shipping, tax included.", role=Role.STAGED, scale=AMOUNT),
-        Field(
-            "tax_total",
-            Kind.DECIMAL,
-            "Sum of the taxes.",
-            role=Role.VERIFY,
-            odoo="amount_tax",
-            scale=AMOUNT,
-            limit=ORDER,
-        ),
-        Field(
-            "total",
-            Kind.DECIMAL,
-            "What the customer pays.",
-            role=Role.VERIFY,
-            odoo="amount_total",
-            scale=AMOUNT,
-            limit=ORDER,
-        ),
+        Field("discount_total", Kind.DECIMAL, "Sum of the lines' discounts.", role=Role.STAGED, scale=2),
+        Field("shipping_total", Kind.DECIMAL, "Shipping, tax included.", role=Role.STAGED, scale=2),
+        Field("tax_total", Kind.DECIMAL, "Sum of the taxes.", role=Role.VERIFY, odoo="amount_tax", scale=2),
+        Field("total", Kind.DECIMAL, "What the customer pays.", role=Role.VERIFY, odoo="amount_total", scale=2),
         *PROGRESS,
     ),
     stage=stage_orders,
@@ -228,7 +183,7 @@ ORDER_LINES = Entity(
     domain="orders",
     description="Lines of the sales orders, shipping included.",
     model="sale.order.line",
-    inputs=(Input("order_lines", "id"), Input("orders", "id", via=("order_lines", "id", "order_id"))),
+    inputs=(Input("order_lines", "id"),),
     fields=(
         Field("order", Kind.REFERENCE, "Key of the order.", odoo="order_id", target="orders"),
         Field("position", Kind.INTEGER, "Place on the document.", odoo="sequence"),
@@ -237,30 +192,13 @@ ORDER_LINES = Entity(
             "variant", Kind.REFERENCE, "Key of the variant; null for shipping.", odoo="product_id", target="variants"
         ),
         Field("name", Kind.PROSE, "Text on the document.", odoo="name"),
-        Field("quantity", Kind.DECIMAL, "Units ordered.", odoo="product_uom_qty", scale=QUANTITY),
-        Field("price_in_shop", Kind.DECIMAL, "Price of one unit as the shop says.", role=Role.STAGED, scale=PRICE),
-        Field(
-            "unit_price",
-            Kind.DECIMAL,
-            "Price of one unit by which the line comes to what the shop charged, as the order's prices are.",
-            odoo="price_unit",
-            scale=PRICE,
-        ),
-        Field("discount_amount", Kind.DECIMAL, "Discount on the line.", role=Role.STAGED, scale=AMOUNT),
+        Field("quantity", Kind.DECIMAL, "Units ordered.", odoo="product_uom_qty", scale=2),
+        Field("unit_price", Kind.DECIMAL, "Price of one unit, as the order's prices are.", odoo="price_unit", scale=2),
+        Field("discount_amount", Kind.DECIMAL, "Discount on the line.", role=Role.STAGED, scale=2),
         Field("discount_percent", Kind.DECIMAL, "The same in percent.", odoo="discount", scale=6),
         Field("tax", Kind.REFERENCE, "Code of the tax; null for none.", odoo="tax", target="taxes"),
-        Field(
-            "tax_amount", Kind.DECIMAL, "Tax of the line.", role=Role.VERIFY, odoo="price_tax", scale=AMOUNT, limit=LINE
-        ),
-        Field(
-            "total",
-            Kind.DECIMAL,
-            "Line total, tax included.",
-            role=Role.VERIFY,
-            odoo="price_total",
-            scale=AMOUNT,
-            limit=LINE,
-        ),
+        Field("tax_amount", Kind.DECIMAL, "Tax of the line.", role=Role.VERIFY, odoo="price_tax", scale=2),
+        Field("total", Kind.DECIMAL, "Line total, tax included.", role=Role.VERIFY, odoo="price_total", scale=2),
     ),
     stage=stage_lines,
     withdrawal=Withdrawal.ZERO,

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.money import AMOUNT, rounded_column
 from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, cleaned
 
 
 def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """One row per payment of which something was captured. Authorised and failed ones are no money yet."""
-    currency = cleaned("currency").str.to_uppercase()
     return (
         inputs["payments"]
         .filter(pl.col("status").is_in(["captured", "partially_captured"]))
@@ -18,8 +16,8 @@ def stage(inputs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
             KEY,
             order=pl.col("order_id").cast(pl.String),
             invoice=pl.col("order_id").cast(pl.String),
-            amount=rounded_column(pl.col("captured_amount"), currency),
-            currency=currency,
+            amount=pl.col("captured_amount"),
+            currency=cleaned("currency").str.to_uppercase(),
             paid_on=pl.col("captured_at").dt.date(),
             method=cleaned("method"),
             reference=cleaned("reference"),
@@ -37,7 +35,7 @@ PAYMENTS = Entity(
     fields=(
         Field("order", Kind.REFERENCE, "Key of the order.", role=Role.STAGED),
         Field("invoice", Kind.REFERENCE, "Key of the invoice (its order's).", role=Role.INITIAL, target="invoices"),
-        Field("amount", Kind.DECIMAL, "Amount captured, in `currency`.", role=Role.VERIFY, odoo="amount", scale=AMOUNT),
+        Field("amount", Kind.DECIMAL, "Amount captured, in `currency`.", role=Role.VERIFY, odoo="amount", scale=2),
         Field("currency", Kind.TEXT, "ISO 4217 code of the amount.", role=Role.STAGED),
         Field("paid_on", Kind.DATE, "Day of the capture (UTC).", role=Role.INITIAL, odoo="date"),
         Field("method", Kind.TEXT, "Method of payment in the shop.", role=Role.STAGED),

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.money import PRICE
 from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned
 
 
@@ -69,7 +68,7 @@ PRICES = Entity(
             Kind.DECIMAL,
             "Price in `currency`.",
             odoo="fixed_price",
-            scale=PRICE,
+            scale=2,
             owner=System.UNIERP,
             flows_to=BOTH,
             column="prices.amount",

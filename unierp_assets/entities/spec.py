@@ -99,9 +99,7 @@ class Field:
     ``only_while`` names the boolean without which the record needs no such value: while it is false on either side the
     field is not compared, and UniERP's value is given up when the shop makes it false.
     ``waits`` says whether a new record waits for what it refers to here, or does without what is not in UniERP.
-    ``limit`` names by how much (``money.Limits``) what UniERP computes may be off from what the shop says: within it
-    the shop's amount is taken, and that is told. ``empty_is_value`` says that a text the shop does not have means
-    something, so that it replaces what UniERP has.
+    ``empty_is_value`` says that a text the shop does not have means something, so that it replaces what UniERP has.
     """
 
     name: str
@@ -125,7 +123,6 @@ class Field:
     waits: bool = True
     only_while: str | None = None
     detail: bool = False
-    limit: str | None = None
 
     @property
     def gives_way(self) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from unierp_assets.entities.money import QUANTITY
 from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System
 
 
@@ -32,12 +31,12 @@ STOCK_LEVELS = Entity(
     fields=(
         Field("variant", Kind.REFERENCE, "Key of the variant.", role=Role.INITIAL, target="variants"),
         Field("location", Kind.REFERENCE, "Key of the location.", role=Role.INITIAL, target="locations"),
-        Field("on_hand", Kind.DECIMAL, "Quantity the shop had at first, in units.", role=Role.INITIAL, scale=QUANTITY),
+        Field("on_hand", Kind.DECIMAL, "Quantity the shop had at first, in units.", role=Role.INITIAL, scale=2),
         Field(
             "available",
             Kind.DECIMAL,
             "Quantity free to sell: on hand less reserved, in units.",
-            scale=QUANTITY,
+            scale=2,
             owner=System.UNIERP,
             flows_to=(System.STOREFRONT,),
             column="stock_levels.available",

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import polars as pl
 
 from unierp_assets.entities import clean
-from unierp_assets.entities.money import PRICE, QUANTITY
 from unierp_assets.entities.spec import BOTH, KEY, Entity, Field, Input, Kind, Role, System, Withdrawal, cleaned, joined
 
 
@@ -86,7 +85,7 @@ VARIANTS = Entity(
             Kind.DECIMAL,
             "Weight in kilograms.",
             odoo="weight",
-            scale=QUANTITY,
+            scale=2,
             owner=System.UNIERP,
             flows_to=BOTH,
             column="variants.weight_kg",
@@ -96,7 +95,7 @@ VARIANTS = Entity(
             Kind.DECIMAL,
             "Cost in the cost currency.",
             odoo="standard_price",
-            scale=PRICE,
+            scale=2,
             owner=System.UNIERP,
             flows_to=BOTH,
             column="variants.cost_amount",

@@ -24,7 +24,6 @@ from unierp_assets.quality.report import EXAMPLES, Example, GateReport, RuleResu
 from unierp_assets.quality.rules import SUITES, Look, Outcome, RuleSpec, Suite, is_set, suite
 from unierp_assets.quality.validation import GateError, Unmet, validate
 from unierp_assets.warehouse.errors import WarehouseError
-from unierp_assets.warehouse.frames import shown
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
@@ -284,13 +283,6 @@ def _find(warehouse: Warehouse, rules: Suite, batch: sa.Table) -> list[Found]:
         return [(rule.rule, _rows_of(tx, rules, batch, rule)) for rule in unmet]
 
 
-def _as_text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    """A value as a person reads it."""
-    if isinstance(column.type, sa.Numeric) and (column.type.scale or 0) > 2:
-        return shown(column, column.type.scale or 0)
-    return sa.cast(column, sa.Text)
-
-
 def _rows_of(tx: Transaction, rules: Suite, batch: sa.Table, unmet: Unmet) -> pl.DataFrame:
     """The rows that do not meet a rule: columns ``key``, ``value`` (text), ``into_key``; as many as were counted.
 
@@ -299,8 +291,8 @@ def _rows_of(tx: Transaction, rules: Suite, batch: sa.Table, unmet: Unmet) -> pl
     rule = unmet.rule
     failing = sa.text(unmet.query).columns(sa.column(KEY, sa.Text)).subquery("failing")
     row = sa.func.to_jsonb(sa.literal_column("failing"))
-    text = _as_text(batch.c[rule.column]) if rule.column else sa.null()
-    value = sa.case((sa.func.jsonb_exists(row, "value"), row.op("->>")("value")), else_=text)
+    shown = sa.cast(batch.c[rule.column], sa.Text) if rule.column else sa.null()
+    value = sa.case((sa.func.jsonb_exists(row, "value"), row.op("->>")("value")), else_=shown)
     rows = tx.read(
         sa.select(
             failing.c.key,

@@ -68,7 +68,6 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
     def _context(
         self, warehouse: "Warehouse", storefront: "SqlStorefront", session: "OdooSession", run_id: str
     ) -> "SyncContext":
-        from unierp_assets.entities.money import Limits
         from unierp_assets.sync.context import SyncContext
 
         settings = get_settings()
@@ -85,7 +84,6 @@ class EngineResource(dg.ConfigurableResource["EngineResource"]):
             time_zone=settings.time_zone,
             removal_rows=settings.removal_rows,
             removal_percent=settings.removal_percent,
-            limits=Limits(settings.adjust_line, settings.adjust_order),
         )
 
     def once(self, run_id: str, name: str, work: Callable[[], object]) -> None:

@@ -37,7 +37,6 @@ COMPANY_CURRENCY: Final = "USD"
 UPDATED_AT: Final = "updated_at"
 
 MONEY: Final = Numeric(16, 4)
-PRICE: Final = Numeric(18, 6)
 QUANTITY: Final = Numeric(16, 4)
 PERCENT: Final = Numeric(9, 4)
 RATE: Final = Numeric(18, 8)
@@ -166,7 +165,7 @@ def _catalogue(metadata: MetaData) -> None:
         _column("sku", Text, "Stock-keeping unit, unique in the shop.", written=True),
         _column("barcode", Text, "EAN-13 or other GTIN with its check digit; null for none.", written=True),
         _column("weight_kg", QUANTITY, "Weight in kilograms.", written=True),
-        _column("cost_amount", PRICE, "What one unit costs the shop, without tax.", written=True),
+        _column("cost_amount", MONEY, "What one unit costs the shop, without tax.", written=True),
         _column("cost_currency", Text, "currencies.code of cost_amount."),
         _column("position", Integer, "Order within the product."),
         _column("active", Boolean, "Whether it is offered.", written=True),
@@ -190,7 +189,7 @@ def _catalogue(metadata: MetaData) -> None:
         _column("currency", Text, "currencies.code."),
         _column(
             "amount",
-            PRICE,
+            MONEY,
             "Price of one unit, with or without tax as the shop shows it in this currency.",
             written=True,
         ),
@@ -331,7 +330,7 @@ def _orders(metadata: MetaData) -> None:
         _column("variant_id", BigInteger, "variants.id; null for shipping."),
         _column("name", Text, "Text of the line as the customer saw it."),
         _column("quantity", QUANTITY, "Units, above 0."),
-        _column("unit_price", PRICE, "Price of one unit before discount, with tax if the order's prices include it."),
+        _column("unit_price", MONEY, "Price of one unit before discount, with tax if the order's prices include it."),
         _column("discount_amount", MONEY, "Taken off the whole line, 0 or more; includes its part of a coupon."),
         _column("tax_code", Text, "taxes.code; null for no tax."),
         _column("tax_amount", MONEY, "Tax of the line."),

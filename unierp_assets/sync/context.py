@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from unierp_assets.entities.money import Limits
 from unierp_assets.odoo import OdooSession
 from unierp_assets.storefront.source import Storefront
 from unierp_assets.sync.load.codec import Lookups
@@ -34,7 +33,6 @@ class SyncContext:
     """The systems and the settings of one run. Holds no secrets of its own.
 
     ``namespace`` is the module part of the external ids in UniERP. ``overlap`` is how far incremental reads go back.
-    ``limits`` say how far a document may be brought to the shop's amounts.
     ``actor`` is who the ledger says it was. ``slice_rows`` bounds how many rows are worked on at a time. ``on_step`` is
     told (phase, subject) as work begins. ``time_zone`` is that of the business, which says of which day an
     instant is. When more rows of an entity vanish at once than ``removal_rows`` and than
@@ -53,7 +51,6 @@ class SyncContext:
     removal_rows: int = 20
     removal_percent: Decimal = Decimal(5)
     confirmed: Mapping[str, int] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
     actor: str = field(default_factory=whoami)
     on_step: Callable[[str, str], None] = _silent
     lookups: Lookups = field(init=False)

@@ -248,7 +248,7 @@ def _load_keys(context: SyncContext, entity: Entity, found: list[str]) -> Applie
 def _plans(context: SyncContext, entity: Entity, found: list[str]) -> Iterator[Plan]:
     """The plan of each slice of the keys, and the record of it."""
     for keys in slices(context, found):
-        for step in plan_apart(context, entity, keys):
+        for step in plan_apart(context.warehouse, entity, keys):
             changes = step.changes(values_of_new=False).with_columns(run_id=pl.lit(context.run_id))
             with context.warehouse.transaction() as tx:
                 tx.upsert(PLAN_CHANGES, changes)
@@ -387,7 +387,7 @@ class Pipeline:
                 yield endings(tx, entity)
                 found = candidates(tx, entity, tx.cursor(f"plan:{entity.name}"))
             for keys in slices(self.context, found.keys):
-                for step in plan_apart(self.context, entity, keys, planned):
+                for step in plan_apart(self.context.warehouse, entity, keys, planned):
                     planned.setdefault(entity.name, set()).update(step.creates[KEY].to_list())
                     yield step.changes()
 

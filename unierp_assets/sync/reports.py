@@ -23,13 +23,10 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from unierp_assets.entities import ENTITIES
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, Withdrawal
 from unierp_assets.storefront.contract import COMPANY_CURRENCY
-from unierp_assets.sync.compare.merge import SHOWN_DIGITS
 from unierp_assets.sync.memory.state import HELD, UNDONE, WITHHELD
-from unierp_assets.warehouse.frames import shown
 from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
-    ADJUSTMENTS,
     BASE,
     LANDING_UNIERP,
     MERGED,
@@ -182,16 +179,6 @@ class _Comparison:
     def _differs(self, field: Field) -> Condition:
         shop, unierp = self.shop.c[field.name], self.unierp.c[field.name]
         match field.kind:
-            case Kind.DECIMAL if field.limit:
-                # What was adjusted is told apart; it is no difference while both amounts stand as they stood then.
-                accepted = sa.exists().where(
-                    ADJUSTMENTS.c.entity == self.entity.name,
-                    ADJUSTMENTS.c.key == self.shop.c.key,
-                    ADJUSTMENTS.c.field == field.name,
-                    ADJUSTMENTS.c.shop == shop,
-                    ADJUSTMENTS.c.unierp == unierp,
-                )
-                return (sa.func.coalesce(shop, 0) != sa.func.coalesce(unierp, 0)) & ~accepted
             case Kind.DECIMAL | Kind.INTEGER:
                 return sa.func.coalesce(shop, 0) != sa.func.coalesce(unierp, 0)
             case Kind.BOOLEAN:
@@ -325,8 +312,6 @@ def _text(field: Field, value: Expression) -> Expression:
     """A value as plans, conflicts and the ledger show it."""
     if field.kind is Kind.TIMESTAMP:
         return sa.func.to_char(sa.func.timezone("UTC", value), 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-    if field.kind is Kind.DECIMAL and field.scale > SHOWN_DIGITS:
-        return shown(value, field.scale)
     return sa.cast(value, sa.Text)
 
 
@@ -527,20 +512,6 @@ paid AS (
     WHERE NOT unierp._deleted AND unierp.state = 'posted'
     GROUP BY staged."order"
 ),
-adjusted AS (
-    SELECT of_order,
-        coalesce(max(abs(shop - unierp)) FILTER (WHERE place = 0), max(abs(shop - unierp))) AS amount,
-        string_agg(
-            concat(
-                called, field, ' ', to_char(unierp, 'FM9999999999999990.0099'),
-                ' to ', to_char(shop, 'FM9999999999999990.0099')
-            ), '; '
-            ORDER BY place, length(key), key, field
-        ) AS told
-    FROM documents JOIN sync.adjustments USING (entity, key)
-    WHERE _status = 'accepted'
-    GROUP BY of_order
-),
 compared AS (
     SELECT
         shop.key, shop.number, shop.currency, shop.total AS shop_total,
@@ -555,33 +526,22 @@ compared AS (
         unierp._deleted AS gone,
         quarantined.reason AS quarantined,
         held.reason AS held,
-        adjusted.amount AS adjusted,
-        adjusted.told AS adjustments,
         concat_ws('; ',
-            CASE WHEN unierp.total <> shop.total AND adjusted.told IS NULL
-                THEN concat(
-                    'total is ', to_char(unierp.total, 'FM9999999999999990.0099'), ' in UniERP and ',
-                    to_char(shop.total, 'FM9999999999999990.0099'), ' in the shop'
-                ) END,
+            CASE WHEN unierp.total <> shop.total
+                THEN concat('total is ', unierp.total, ' in UniERP and ', shop.total, ' in the shop') END,
             CASE WHEN coalesce(invoiced.amount, 0) <> coalesce(due.amount, 0)
-                THEN concat(
-                    'invoiced are ', to_char(coalesce(invoiced.amount, 0), 'FM9999999999999990.0099'),
-                    ' and due ', to_char(coalesce(due.amount, 0), 'FM9999999999999990.0099')
-                ) END,
+                THEN concat('invoiced are ', coalesce(invoiced.amount, 0), ' and due ', coalesce(due.amount, 0)) END,
             CASE WHEN coalesce(paid.amount, 0) <> coalesce(captured.amount, 0) THEN concat(
-                'paid are ', to_char(coalesce(paid.amount, 0), 'FM9999999999999990.0099'), ' in UniERP and ',
-                to_char(coalesce(captured.amount, 0), 'FM9999999999999990.0099'), ' in the shop'
+                'paid are ', coalesce(paid.amount, 0), ' in UniERP and ', coalesce(captured.amount, 0), ' in the shop'
             ) END,
             CASE WHEN invoiced.residual <> invoiced.amount - coalesce(paid.amount, 0) THEN concat(
-                'its invoices have ', to_char(invoiced.residual, 'FM9999999999999990.0099'), ' open where ',
-                to_char(invoiced.amount - coalesce(paid.amount, 0), 'FM9999999999999990.0099'),
+                'its invoices have ', invoiced.residual, ' open where ', invoiced.amount - coalesce(paid.amount, 0),
                 ' should be'
             ) END,
             unequal.reason
         ) AS unequal
     FROM staging.orders AS shop
     LEFT JOIN landing_unierp.orders AS unierp ON unierp.key = shop.key
-    LEFT JOIN adjusted ON adjusted.of_order = shop.key
     LEFT JOIN due ON due.of_order = shop.key
     LEFT JOIN invoiced ON invoiced.of_order = shop.key
     LEFT JOIN captured ON captured.of_order = shop.key
@@ -604,14 +564,14 @@ judged AS (
 )
 INSERT INTO reporting.order_reconciliation (
     key, number, currency, shop_total, unierp_total, invoiced, paid_shop, paid_unierp, difference,
-    adjusted, adjustments, shop_state, unierp_state, state, reason
+    shop_state, unierp_state, state, reason
 )
 SELECT
     key, number, currency, shop_total,
     CASE WHEN NOT gone THEN unierp_total END,
     invoiced, paid_shop, paid_unierp,
     CASE WHEN NOT gone THEN difference END,
-    adjusted, adjustments, shop_state, unierp_state, outcome,
+    shop_state, unierp_state, outcome,
     CASE outcome WHEN 'quarantined' THEN quarantined WHEN 'held' THEN held WHEN 'matched' THEN NULL ELSE unequal END
 FROM judged
 """)
@@ -691,7 +651,7 @@ _REPORTS: Final = (
 
 _CURSOR: Final = "report:"
 """What the names of the cursors begin with that remember what the reports were made of."""
-_CHANGED_AT: Final = {ADJUSTMENTS: "since", PENDING: "since", MERGES: "merged_at", QUARANTINE: "first_seen_at"}
+_CHANGED_AT: Final = {PENDING: "since", MERGES: "merged_at", QUARANTINE: "first_seen_at"}
 """Column that tells the age of rows in tables that do not number their changes."""
 
 

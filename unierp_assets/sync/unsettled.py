@@ -13,7 +13,6 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.money import shown
 from unierp_assets.entities.spec import KEY
 from unierp_assets.sync.intake.withheld import sentences as withheld_sentences
 from unierp_assets.sync.intake.withheld import withheld
@@ -107,8 +106,8 @@ def _sums(frame: pl.DataFrame, column: str) -> dict[str, Decimal]:
 
 
 def _told(frame: pl.DataFrame, column: str) -> str:
-    return ", ".join(f"{shown(amount)} {currency}" for currency, amount in _sums(frame, column).items())
+    return ", ".join(f"{amount:,f} {currency}" for currency, amount in _sums(frame, column).items())
 
 
 def _texts(frame: pl.DataFrame, column: str) -> dict[str, str]:
-    return {currency: shown(amount).replace(",", "") for currency, amount in _sums(frame, column).items()}
+    return {currency: f"{amount:f}" for currency, amount in _sums(frame, column).items()}

@@ -155,8 +155,3 @@ def _export(cursor: psycopg.Cursor[Any], statement: str, parameters: Mapping[str
         for block in copy:
             buffer.write(block)
     return True
-
-
-def shown(number: sa.ColumnElement[Any], scale: int) -> sa.ColumnElement[str]:
-    """The text of a number of so many digits after the point, of which zeros beyond the second are left out."""
-    return sa.func.to_char(number, f"FM{'9' * 20}0.00{'9' * (scale - 2)}", type_=sa.Text)

@@ -62,7 +62,6 @@ STATUSES: Final = (NEW, ACCEPTED, QUARANTINED, MERGED, WITHDRAWN)
 
 INSTANT: Final = DateTime(timezone=True)
 MONEY: Final = Numeric(18, 2)
-AMOUNT: Final = Numeric(18, 4)
 
 CHANGE_SEQ: Final = "sync.change_seq"
 CHANGE_FUNCTION: Final = "sync.number_change"
@@ -427,18 +426,6 @@ PENDING: Final = _table(
     _column("run_id", Text, _RUN),
     _required("since", INSTANT, "Since when.", func.now()),
 )
-ADJUSTMENTS: Final = _table(
-    "sync",
-    "adjustments",
-    "Amounts that UniERP computes otherwise than the shop, within what may be adjusted: the shop's was taken.",
-    _key("entity", _ENTITY),
-    _key(KEY, _ROW_KEY),
-    _key("field", "Name of the amount."),
-    _required("shop", AMOUNT, "What the shop says, in the order's currency."),
-    _required("unierp", AMOUNT, "What UniERP computes."),
-    _required("run_id", Text, _RUN),
-    _required("since", INSTANT, "Since when.", func.now()),
-)
 CONFLICTS: Final = _table(
     "sync",
     "conflicts",
@@ -557,14 +544,12 @@ ORDER_RECONCILIATION: Final = _table(
     _key(KEY, "Key of the order."),
     _column("number", Text, "Number shown to the customer."),
     _column("currency", Text, "ISO 4217 code of every amount of the row."),
-    _column("shop_total", AMOUNT, "What the customer pays, by the shop."),
-    _column("unierp_total", AMOUNT, "Total of the sales order in UniERP; null without one."),
-    _column("invoiced", AMOUNT, "Sum of its posted invoices in UniERP."),
-    _column("paid_shop", AMOUNT, "Sum captured by the shop."),
-    _column("paid_unierp", AMOUNT, "Sum of the payments registered in UniERP."),
-    _column("difference", AMOUNT, "shop_total less unierp_total; null without a sales order in UniERP."),
-    _column("adjusted", AMOUNT, "By how much UniERP's amounts were brought to the shop's, all in all; null for none."),
-    _column("adjustments", Text, "Which amounts, and from what to what; null for none."),
+    _column("shop_total", MONEY, "What the customer pays, by the shop."),
+    _column("unierp_total", MONEY, "Total of the sales order in UniERP; null without one."),
+    _column("invoiced", MONEY, "Sum of its posted invoices in UniERP."),
+    _column("paid_shop", MONEY, "Sum captured by the shop."),
+    _column("paid_unierp", MONEY, "Sum of the payments registered in UniERP."),
+    _column("difference", MONEY, "shop_total less unierp_total; null without a sales order in UniERP."),
     _column("shop_state", Text, "`pending`, `confirmed` or `cancelled`, by the shop."),
     _column("unierp_state", Text, "The same by UniERP; null without a sales order."),
     _required(

@@ -12,7 +12,6 @@ from typing import Any
 from unierp_assets.odoo.batches import settle
 from unierp_assets.odoo.bindings import bind, bindings
 from unierp_assets.odoo.documents.states import gone, insist, states, unfit
-from unierp_assets.odoo.documents.totals import Charged, adjust_totals
 from unierp_assets.odoo.errors import OdooError
 from unierp_assets.odoo.loading import load_new
 from unierp_assets.odoo.outcomes import Outcome
@@ -31,8 +30,7 @@ PLACES = 6
 class Invoice:
     """The one invoice of an order. ``key`` becomes its external id; ``reference`` its customer reference;
     ``payment_reference`` what a bank statement shows. ``total`` (order's currency, tax included) is what it must come
-    to; None compares with the order's own total. Where ``tax_total`` is given, a draft that is off by no more than
-    ``limit`` is brought to both (:mod:`.totals`). ``due_date`` defaults to the payment terms."""
+    to; None compares with the order's own total. ``due_date`` defaults to the payment terms."""
 
     key: str
     order_id: int
@@ -41,8 +39,6 @@ class Invoice:
     payment_reference: str | None = None
     due_date: date | None = None
     total: Decimal | None = None
-    tax_total: Decimal | None = None
-    limit: Decimal = Decimal(0)
 
 
 def invoice_orders(
@@ -55,8 +51,8 @@ def invoice_orders(
 ) -> list[Outcome[str]]:
     """Makes one draft invoice per order over all its lines, whatever the invoicing policy, in the order's currency.
 
-    Found by external id first, then by the order's own invoices. An invoice whose total still differs from the expected
-    one fails with :class:`OdooValidationError` and stays draft (``id`` is set). Key: ``Invoice.key``."""
+    Found by external id first, then by the order's own invoices. An invoice whose total differs from the expected one
+    fails with :class:`OdooValidationError` and stays draft (``id`` is set). Key: ``Invoice.key``."""
     session.features.require(ORDER, session.features.model("invoice"))
 
     written: set[str] = set()
@@ -112,12 +108,7 @@ def _make(session: OdooSession, namespace: str, part: Sequence[Invoice], written
     ids |= adopted
     if new:
         ids |= _create(session, namespace, model, new, orders)
-    rows = states(session, model, ids.values(), ["amount_total", "amount_tax"])
-    off = _adjustable(part, ids, rows)
-    if off:
-        written.update(invoice.key for invoice in part if ids.get(invoice.key) in off)
-        adjust_totals(session, off)
-        rows |= states(session, model, list(off), ["amount_total", "amount_tax"])
+    rows = states(session, model, ids.values(), ["amount_total"])
     return [
         Outcome(
             invoice.key,
@@ -127,20 +118,6 @@ def _make(session: OdooSession, namespace: str, part: Sequence[Invoice], written
         )
         for invoice in part
     ]
-
-
-def _adjustable(part: Sequence[Invoice], ids: Mapping[str, int], rows: Mapping[int, Row]) -> dict[int, Charged]:
-    """The drafts that are off by no more than they may be, and what was charged."""
-    found: dict[int, Charged] = {}
-    for invoice in part:
-        row = rows.get(ids.get(invoice.key, 0))
-        if row is None or row["state"] != "draft" or invoice.total is None or invoice.tax_total is None:
-            continue
-        total, tax = decimal(row["amount_total"], PLACES), decimal(row["amount_tax"], PLACES)
-        off = max(abs(total - invoice.total), abs(tax - invoice.tax_total))
-        if 0 < off <= invoice.limit:
-            found[row["id"]] = Charged(invoice.total, invoice.tax_total)
-    return found
 
 
 def kind_field(session: OdooSession) -> str:

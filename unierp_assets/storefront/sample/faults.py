@@ -76,9 +76,9 @@ RULES: Final[dict[str, Rule]] = {
         Rule("shipment_of_missing_order", "shipments", "There is no such order."),
         Rule("quantity_not_positive", "order_lines", "The quantity is zero or less."),
         Rule(
-            "tax_differs_by_five",
+            "tax_differs_by_a_cent",
             "orders",
-            "The shop charged 5.00 too much tax on one line; its sums fit that, so the total is 5.00 too high.",
+            "The shop rounded the tax of one line up by a cent; its sums fit that, so the total is a cent too high.",
             Outcome.HELD,
         ),
         Rule("product_not_accepted", "variants", "Its product was rejected.", consequence=True),
@@ -249,7 +249,7 @@ class _Planter:
             good._replace(quantity=units, tax=units * good.tax, total=units * good.total),
         )
 
-        self._tax_differs_by_five(place)
+        self._tax_differs_by_a_cent(place)
         self._payment_above_total(buyer)
         shipment = self.shop.add_shipment(self.rng, buyer, MISSING + place, self.shop.placed_at(self.rng), [])
         self.fault("shipment_of_missing_order", shipment)
@@ -275,15 +275,15 @@ class _Planter:
         self.fault("line_not_accepted", order.id)
         self.fault("order_not_accepted", order.items[0].id)
 
-    def _tax_differs_by_five(self, place: int) -> None:
+    def _tax_differs_by_a_cent(self, place: int) -> None:
         """Only tax on top moves the total."""
         shop = self.shop
         home = country(("GB", "DE", "FR")[place % 3])
         buyer = shop.add_customer(self.rng, home, company=True)
         line = self._line(buyer, included=False)
-        other = line._replace(tax=line.tax + 5 * CENTS, total=line.total + 5 * CENTS)
+        other = line._replace(tax=line.tax + 1, total=line.total + 1)
         order = shop.write_order(self.rng, buyer, [line, other], shop.placed_at(self.rng))
-        self.fault("tax_differs_by_five", order.id)
+        self.fault("tax_differs_by_a_cent", order.id)
 
     def _payment_above_total(self, buyer: Buyer) -> None:
         shop = self.shop

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from unierp_assets.entities.money import Limits
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Strategy, System, Withdrawal
 
 TO_UNIERP = "_to_unierp"
@@ -56,8 +55,7 @@ class Merged:
     the columns :data:`TO_UNIERP` and :data:`TO_STOREFRONT`. ``former``: key and theirs of the same rows, for what is
     shown and remembered. ``withdrawn``: keys the storefront no longer has but UniERP does. ``agreed``: key and synced
     fields of the rows for which nothing is to be written, but of which the base does not know yet. ``disputed``: what
-    UniERP computed differently (key, field, ours, theirs), ``adjusted`` the same where the limits allow to take the
-    shop's amount all the same. ``conflicts``: fields both sides changed; those without an
+    UniERP computed differently (key, field, ours, theirs). ``conflicts``: fields both sides changed; those without an
     outcome wait for a person, and their rows are in none of the other frames.
     """
 
@@ -67,7 +65,6 @@ class Merged:
     withdrawn: pl.DataFrame
     agreed: pl.DataFrame
     disputed: pl.DataFrame
-    adjusted: pl.DataFrame
     conflicts: pl.DataFrame
 
 
@@ -88,14 +85,12 @@ def merge(
     base: pl.DataFrame,
     withdrawn: pl.DataFrame,
     decisions: pl.DataFrame | None = None,
-    limits: Limits | None = None,
 ) -> Merged:
     """Compares rows by key.
 
     ``ours``: key and all fields of the entity. ``theirs``: key and the compared fields. Both may carry
     :data:`CHANGED_AT`. ``base``: key and the synced fields. ``withdrawn``: keys that are gone from the storefront.
-    ``decisions``: rows of :data:`DECISIONS`. ``limits``: how far amounts may be off. No frame may hold a key
-    (decisions: a key and field) twice.
+    ``decisions``: rows of :data:`DECISIONS`. No frame may hold a key (decisions: a key and field) twice.
 
     A field that only one side changed since the base takes that side's value; changed alike, both agree; changed
     differently, the field's strategy decides and the conflict is recorded. A value that wins over a system to which the
@@ -130,15 +125,13 @@ def merge(
     for name in synced:
         unknown = unknown | pl.col(f"{name}__value").ne_missing(pl.col(f"{name}{BASE}"))
     updates = decided.filter(~idle)
-    disputed, adjusted = _disputed(entity, ours, theirs, limits or Limits())
     return Merged(
         creates=creates,
         updates=updates.select(KEY, *values, TO_UNIERP, TO_STOREFRONT),
         former=updates.select(KEY, *(pl.col(f"{name}{side}") for name in synced for side in (OURS, THEIRS))),
         withdrawn=_withdrawn(entity, theirs, withdrawn),
         agreed=decided.filter(idle & unknown).select(KEY, *(pl.col(f"{n}__value").alias(n) for n in synced)),
-        disputed=disputed,
-        adjusted=adjusted,
+        disputed=_disputed(entity, ours, theirs),
         conflicts=conflicts,
     )
 
@@ -287,37 +280,29 @@ def _withdrawn(entity: Entity, theirs: pl.DataFrame, withdrawn: pl.DataFrame) ->
     return gone.select(KEY)
 
 
-def _disputed(
-    entity: Entity, ours: pl.DataFrame, theirs: pl.DataFrame, limits: Limits
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What UniERP computed differently: beyond what may be adjusted, and within it."""
+def _disputed(entity: Entity, ours: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
     both = ours.join(theirs, on=KEY, suffix=THEIRS)
-    beyond, within = [pl.DataFrame(schema=DISPUTES)], [pl.DataFrame(schema=DISPUTES)]
+    found = [pl.DataFrame(schema=DISPUTES)]
     for field in entity.compared:
         if field in entity.synced:
             continue
-        mine, yours = pl.col(field.name), pl.col(f"{field.name}{THEIRS}")
-        rows = both.filter(mine.ne_missing(yours))
-        near = ((mine - yours).abs() <= limits.of(field.limit)).fill_null(False) if field.limit else pl.lit(False)
-        told = {"field": pl.lit(field.name), "ours": as_text(field, mine), "theirs": as_text(field, yours)}
-        beyond.append(rows.filter(~near).select(KEY, **told))
-        within.append(rows.filter(near).select(KEY, **told))
-    return pl.concat(beyond), pl.concat(within)
-
-
-SHOWN_DIGITS = 2
-"""Digits after the point that a number is shown with though they are zeros."""
-TRAILING_ZEROS = r"(\.\d{2,}?)0+$"
+        rows = both.filter(pl.col(field.name).ne_missing(pl.col(f"{field.name}{THEIRS}")))
+        found.append(
+            rows.select(
+                KEY,
+                field=pl.lit(field.name),
+                ours=as_text(field, pl.col(field.name)),
+                theirs=as_text(field, pl.col(f"{field.name}{THEIRS}")),
+            )
+        )
+    return pl.concat(found)
 
 
 def as_text(field: Field, value: pl.Expr) -> pl.Expr:
     """The canonical text of a value, as plans, conflicts and the ledger show it."""
     if field.kind is Kind.TIMESTAMP:
         return value.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    text = value.cast(pl.String)
-    if field.kind is Kind.DECIMAL and field.scale > SHOWN_DIGITS:
-        return text.str.replace(TRAILING_ZEROS, "$1")
-    return text
+    return value.cast(pl.String)
 
 
 def from_text(field: Field, text: pl.Expr) -> pl.Expr:

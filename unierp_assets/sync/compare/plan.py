@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.money import Limits
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, Role, System
 from unierp_assets.sync.compare.conflicts import decisions
 from unierp_assets.sync.compare.merge import CHANGED_AT, OURS, THEIRS, TO_STOREFRONT, TO_UNIERP, Merged, as_text, merge
@@ -29,7 +28,7 @@ from unierp_assets.sync.memory.state import (
     merged_into,
     pending,
 )
-from unierp_assets.warehouse.store import Transaction
+from unierp_assets.warehouse.store import Transaction, Warehouse
 from unierp_assets.warehouse.tables import (
     ACCEPTED,
     BASE,
@@ -202,30 +201,24 @@ def slices(context: SyncContext, keys: list[str]) -> Iterator[list[str]]:
         yield keys[start : start + context.slice_rows]
 
 
-def plan(
-    tx: Transaction,
-    entity: Entity,
-    keys: list[str],
-    planned: Mapping[str, set[str]] | None = None,
-    limits: Limits | None = None,
-) -> Plan:
+def plan(tx: Transaction, entity: Entity, keys: list[str], planned: Mapping[str, set[str]] | None = None) -> Plan:
     """Compares the rows of these keys. ``planned`` are keys by entity that an earlier part of the same preview would
-    create: references to them count as resolved. ``limits``: how far amounts may be off."""
+    create: references to them count as resolved."""
     ours, withdrawn = _ours(tx, entity, keys)
     theirs, base = _theirs(tx, entity, keys, ours)
-    merged = merge(entity, ours, theirs, base, withdrawn, decisions(tx, entity, keys), limits)
+    merged = merge(entity, ours, theirs, base, withdrawn, decisions(tx, entity, keys))
     return _resolved(tx, entity, keys, merged, planned)
 
 
 def plan_apart(
-    context: SyncContext, entity: Entity, keys: list[str], planned: Mapping[str, set[str]] | None = None
+    warehouse: Warehouse, entity: Entity, keys: list[str], planned: Mapping[str, set[str]] | None = None
 ) -> list[Plan]:
     """The plan of these keys: one, or, where the program stumbles over a record, one that sets it aside and those of
     the others."""
 
     def work(part: list[str]) -> Plan:
-        with context.warehouse.transaction() as tx:
-            return plan(tx, entity, part, planned, context.limits)
+        with warehouse.transaction() as tx:
+            return plan(tx, entity, part, planned)
 
     def at_fault(key: str, reason: str) -> Plan:
         return Plan(entity, [key], work([]).merged, pl.DataFrame([(key, FAILED, reason)], schema=WAITING, orient="row"))
@@ -333,7 +326,6 @@ def _resolved(
         withdrawn=merged.withdrawn,
         agreed=merged.agreed,
         disputed=merged.disputed,
-        adjusted=merged.adjusted,
         conflicts=merged.conflicts,
     )
     return Plan(entity, keys, keep, waiting, ids)

@@ -8,7 +8,7 @@ import polars as pl
 import polars.selectors as cs
 import sqlalchemy as sa
 
-from unierp_assets.entities.spec import KEY, Entity, Field, Input, Kind, Role, System
+from unierp_assets.entities.spec import KEY, Entity, Field, Input
 from unierp_assets.storefront.contract import UPDATED_AT
 from unierp_assets.sync.compare.merge import CHANGED_AT
 from unierp_assets.sync.context import SyncContext
@@ -108,9 +108,6 @@ def _stage_slice(context: SyncContext, tx: Transaction, entity: Entity, keys: li
     staged = entity.stage(inputs)
     rows = staged.select(_typed(name, staged.schema[name], dtype) for name, dtype in schema.items())
     rows = rows.with_columns(_offered(context, field, rows[field.name]) for field in entity.fields if field.detail)
-    rows = rows.with_columns(
-        _kept(context, entity, field, rows[field.name]) for field in entity.fields if _is_cut(field)
-    )
     changed_at = (
         pl.concat([frame.select(KEY, pl.col(UPDATED_AT).alias(CHANGED_AT)) for frame in inputs.values()])
         .with_columns(pl.col(CHANGED_AT).dt.convert_time_zone("UTC"))
@@ -133,35 +130,6 @@ def _offered(context: SyncContext, field: Field, values: pl.Series) -> pl.Series
         return values
     known = context.lookups.ids(*field.lookup)
     return values.set(~values.is_in(list(known)), None)
-
-
-_ALWAYS_KEPT = 2
-"""So many digits every server keeps of a number."""
-
-
-def _is_cut(field: Field) -> bool:
-    """Whether UniERP may keep fewer digits of a number than the shop gives: of what it is told, not what it
-    computes."""
-    told = field.role in (Role.SYNC, Role.INITIAL) and System.UNIERP in field.flows_to
-    return field.kind is Kind.DECIMAL and field.scale > _ALWAYS_KEPT and told and field.odoo is not None
-
-
-def _kept(context: SyncContext, entity: Entity, field: Field, values: pl.Series) -> pl.Series:
-    """The numbers in the digits that UniERP keeps of them, after it was asked to keep all."""
-    digits = next(
-        (n for n in range(_ALWAYS_KEPT, field.scale) if (values == values.round(n)).fill_null(True).all()), field.scale
-    )
-    if digits == _ALWAYS_KEPT:
-        return values
-    kept = context.lookups.digits(entity.model, str(field.odoo), digits)
-    if kept is None or kept >= digits:
-        return values
-    return (
-        values.to_frame()
-        .select(pl.col(field.name).round(kept, mode="half_away_from_zero"))
-        .to_series()
-        .cast(field.dtype)
-    )
 
 
 def _typed(name: str, given: pl.DataType, wanted: pl.DataType) -> pl.Expr:

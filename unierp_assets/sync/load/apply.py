@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.money import AMOUNT
 from unierp_assets.entities.spec import KEY, Entity, Role, Withdrawal
 from unierp_assets.odoo import OdooError
 from unierp_assets.sync.compare.conflicts import note as note_conflicts
@@ -31,7 +30,7 @@ from unierp_assets.sync.load.writeback import write_back
 from unierp_assets.sync.memory import ledger
 from unierp_assets.sync.memory.state import FAILED, HELD, any_of, binding_rows, bound_ids, set_pending
 from unierp_assets.warehouse.store import Transaction
-from unierp_assets.warehouse.tables import ADJUSTMENTS, BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING, WITHDRAWN
+from unierp_assets.warehouse.tables import BASE, BINDINGS, LANDING_UNIERP, LEDGER, STAGING, WITHDRAWN
 
 _log = logging.getLogger(__name__)
 
@@ -170,7 +169,6 @@ def _agree(
         [ledger.created(entity, created_rows, ids), ledger.updated(plan, changed), ledger.withdrawn(plan, gone)]
     )
     ledger.append(tx, entity.name, run_id, context.actor, entries)
-    _note_adjustments(tx, plan, run_id)
     note_conflicts(tx, entity, run_id, plan.keys, plan.merged.conflicts)
     results = [*created, *updated, *withdrawn, *resumed]
     interrupted = {result.key: result.error for result in results if result.interrupted}
@@ -204,31 +202,6 @@ def _agree(
         wrote_storefront=bool(plan.updates.filter(pl.col(TO_STOREFRONT).list.len() > 0).height),
         interruption=next(iter(interrupted.values()), None),
     )
-
-
-def _note_adjustments(tx: Transaction, plan: Plan, run_id: str) -> None:
-    """Remembers of which records of the plan the shop's amounts were taken, and forgets those that are equal now."""
-    if not any(field.limit for field in plan.entity.fields):
-        return
-    about = sa.and_(ADJUSTMENTS.c.entity == plan.entity.name, any_of(ADJUSTMENTS.c.key, plan.keys))
-    known = tx.read(
-        sa.select(*(ADJUSTMENTS.c[name] for name in ("entity", KEY, "field", "shop", "unierp"))).where(about)
-    )
-    scale = pl.Decimal(18, AMOUNT)
-    now = plan.merged.adjusted.select(
-        KEY,
-        "field",
-        entity=pl.lit(plan.entity.name),
-        shop=pl.col("ours").cast(scale),
-        unierp=pl.col("theirs").cast(scale),
-    )
-    gone = known.join(now, on=["entity", KEY, "field"], how="anti")
-    if gone.height:
-        tx.delete(ADJUSTMENTS, gone.select("entity", KEY, "field"))
-    fresh = now.join(known, on=["entity", KEY, "field", "shop", "unierp"], how="anti")
-    if fresh.height:
-        at = pl.lit(datetime.now(UTC)).dt.cast_time_unit("us")
-        tx.upsert(ADJUSTMENTS, fresh.with_columns(run_id=pl.lit(run_id), since=at))
 
 
 def _forget(tx: Transaction, plan: Plan, keys: list[str]) -> None:

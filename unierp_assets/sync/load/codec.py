@@ -12,7 +12,6 @@ import polars as pl
 
 from unierp_assets.entities.spec import KEY, Entity, Field, Kind, cleaned, prose
 from unierp_assets.odoo import OdooSession, read, values
-from unierp_assets.odoo.accuracy import keep_digits
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
 _CODE = re.compile(r"_((?:10|[0-9a-f]?)[0-9a-f]{1,4})~")
@@ -52,15 +51,6 @@ class Lookups:
         self._ids: dict[tuple[str, str], dict[str, int]] = {}
         self._codes: dict[tuple[str, str], dict[int, str]] = {}
         self._defaults: dict[tuple[str, str], int | None] = {}
-        self._digits: dict[tuple[str, str], int | None] = {}
-
-    def digits(self, model: str, concept: str, wanted: int) -> int | None:
-        """Digits after the point that UniERP keeps of a field, after it was asked to keep so many; None for all."""
-        known = self._digits.get((model, concept), 0)
-        if known is not None and known < wanted:
-            field = self._session.features.resolve(model, concept)
-            self._digits[model, concept] = keep_digits(self._session, model, field, wanted)
-        return self._digits[model, concept]
 
     def ids(self, model: str, code: str) -> Mapping[str, int]:
         """Database ids by code; a state's code carries its country's (``US-CA``)."""

@@ -42,8 +42,6 @@ class Invoices(Applier):
                     reference=row["reference"],
                     payment_reference=row["reference"],
                     total=row["total"],
-                    tax_total=row["tax_total"],
-                    limit=self.context.limits.order,
                 )
                 for row in rows.iter_rows(named=True)
             ],

@@ -1,18 +1,16 @@
 """How orders are made with their lines, and confirmed or cancelled once their totals agree."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from unierp_assets.entities.money import AMOUNT, shown
-from unierp_assets.entities.orders import DOCUMENT_STATES, ORDER_LINES
+from unierp_assets.entities.orders import ORDER_LINES
 from unierp_assets.entities.spec import KEY
 from unierp_assets.odoo import (
     Outcome,
-    bindings,
     cancel_orders,
     confirm_orders,
     load,
@@ -139,30 +137,22 @@ class Orders(Sales):
         return lines, ids
 
     def _advance(self, rows: pl.DataFrame, ids: Mapping[str, int]) -> list[Result]:
-        """Cancels what the shop cancelled; compares the totals UniERP computed with the shop's and confirms what
-        agrees, or is off by no more than may be adjusted."""
-        computed = read(self.session, self.entity.model, ids.values(), ["amount_total", "amount_tax", "state"])
-        reasons = self._disagreements(rows, ids, computed)
+        """Compares the totals UniERP computed with the shop's, then confirms or cancels what agrees."""
+        computed = read(self.session, self.entity.model, ids.values(), ["amount_total", "amount_tax"])
         results: list[Result] = []
         confirm: dict[int, str] = {}
         cancel: dict[int, str] = {}
         dates = {}
         for row in rows.iter_rows(named=True):
             key, id_ = row[KEY], ids[row[KEY]]
-            if row["state"] == "cancelled":
-                cancel[id_] = key
-            elif key in reasons:
-                results.append(held(key, reasons[key], id_))
+            reason = disagreement(computed[id_], row["total"], row["tax_total"]) if id_ in computed else None
+            if reason:
+                results.append(held(key, reason, id_))
             elif row["state"] == "confirmed":
                 confirm[id_] = key
                 dates[id_] = row["ordered_at"]
-            elif id_ in computed and computed[id_]["state"] not in QUOTATION:
-                # Nothing that was confirmed becomes a quotation again by itself: goods and invoices may be out.
-                state = DOCUMENT_STATES.get(computed[id_]["state"], computed[id_]["state"])
-                reason = (
-                    f"it is {state} in UniERP and {row['state']} in the shop: cancel it in the shop, or set it back"
-                )
-                results.append(held(key, reason, id_))
+            elif row["state"] == "cancelled":
+                cancel[id_] = key
             else:
                 results.append(Result(key, id_))
         self.context.on_step("confirm", self.entity.name)
@@ -178,55 +168,13 @@ class Orders(Sales):
             for outcome in outcomes
         ]
 
-    def _disagreements(
-        self, rows: pl.DataFrame, ids: Mapping[str, int], computed: Mapping[int, Mapping[str, Any]]
-    ) -> dict[str, str]:
-        """Why orders may not be confirmed, by key: UniERP's amounts are further off from the shop's than the order, or
-        a line of it, may be adjusted."""
-        limits = self.context.limits
-        found: dict[str, str] = {}
-        off: list[str] = []
-        for row in rows.filter(pl.col("state") != "cancelled").iter_rows(named=True):
-            record = computed.get(ids[row[KEY]])
-            if record is None:
-                continue
-            amounts = [
-                ("tax_total", record["amount_tax"], row["tax_total"]),
-                ("total", record["amount_total"], row["total"]),
-            ]
-            if reason := disagreement(amounts, limits.order):
-                found[row[KEY]] = reason
-            elif disagreement(amounts, Decimal(0)):
-                off.append(row[KEY])
-        return found | self._disagreements_of_lines(off)
 
-    def _disagreements_of_lines(self, orders: list[str]) -> dict[str, str]:
-        lines, _ = self._lines(orders) if orders else ({}, {})
-        names = {external_name(ORDER_LINES.name, line[KEY]): line for own in lines.values() for line in own}
-        there = bindings(self.session, self.context.namespace, model=ORDER_LINES.model, names=list(names))
-        computed = read(self.session, ORDER_LINES.model, there.values(), ["price_tax", "price_total"])
-        found: dict[str, str] = {}
-        for name, id_ in there.items():
-            line, record = names[name], computed.get(id_)
-            if record is None:
-                continue
-            amounts = [
-                ("tax_amount", record["price_tax"], line["tax_amount"]),
-                ("total", record["price_total"], line["total"]),
-            ]
-            if reason := disagreement(amounts, self.context.limits.line):
-                found.setdefault(line["order"], f"line {line['position']}: {reason}")
-        return found
-
-
-QUOTATION = ("draft", "sent")
-
-
-def disagreement(amounts: Iterable[tuple[str, Any, Decimal]], limit: Decimal) -> str | None:
-    """What is further off than the limit: of name, UniERP's amount and the shop's; None where nothing is."""
+def disagreement(record: Mapping[str, Any], total: Decimal, tax: Decimal) -> str | None:
+    """Why a document of UniERP may not go on: its amounts differ from the shop's. None where they are equal."""
+    found = values.decimal(record["amount_tax"], 2), values.decimal(record["amount_total"], 2)
     parts = [
-        f"{name} is {shown(found)} in UniERP and {shown(ours)} in the shop"
-        for name, theirs, ours in amounts
-        if abs((found := values.decimal(theirs, AMOUNT)) - ours) > limit
+        f"{name} is {theirs} in UniERP and {ours} in the shop"
+        for name, theirs, ours in (("tax_total", found[0], tax), ("total", found[1], total))
+        if theirs != ours
     ]
     return "; ".join(parts) or None
