@@ -61,23 +61,35 @@ class Invoices(Applier):
 
     def _book_taxes(self) -> None:
         """Lets our taxes post to the account that the company's own sales taxes use; a tax without one would add to
-        the revenue."""
+        the revenue. One that stands on an account of purchase taxes alone is put right: a former release did that."""
         features = self.session.features
         model = "account.tax.repartition.line"
         sides = [name for name in ("tax_id", "invoice_tax_id", "refund_tax_id") if features.has(model, name)]
         with self.context.warehouse.transaction() as tx:
             staged = STAGING["taxes"]
             ours = set(bound_ids(tx, "taxes", tx.read(sa.select(staged.c.key))[KEY].to_list()).values())
+        company = [("company_id", "=", self.session.company()["id"])]
+        uses = {
+            row["id"]: row["type_tax_use"]
+            for row in search_read(self.session, "account.tax", company, ["type_tax_use"], archived=True)
+        }
         lines = list(search_read(self.session, model, [("repartition_type", "=", "tax")], [*sides, "account_id"]))
-        tax_of = {line["id"]: next((values.ref(line[side]) for side in sides if line[side]), None) for line in lines}
-        accounts = [
-            values.ref(line["account_id"]) for line in lines if line["account_id"] and tax_of[line["id"]] not in ours
+        tax_of = {line["id"]: next((values.ref(line[side]) for side in sides if line[side]), 0) or 0 for line in lines}
+
+        def accounts(use: str) -> list[int]:
+            own = (line for line in lines if tax_of[line["id"]] not in ours and uses.get(tax_of[line["id"]]) == use)
+            return [account for line in own if (account := values.ref(line["account_id"]))]
+
+        of_sales = accounts("sale")
+        of_purchases = set(accounts("purchase")) - set(of_sales)
+        unbooked = [
+            line["id"]
+            for line in lines
+            if tax_of[line["id"]] in ours and (values.ref(line["account_id"]) or 0) in {0, *of_purchases}
         ]
-        unbooked = [line["id"] for line in lines if not line["account_id"] and tax_of[line["id"]] in ours]
-        if not accounts or not unbooked:
-            return
-        account = max(set(accounts), key=accounts.count)
-        raise_first(write_changed(self.session, model, {id_: {"account_id": account} for id_ in unbooked}))
+        if of_sales and unbooked:
+            account = max(set(of_sales), key=of_sales.count)
+            raise_first(write_changed(self.session, model, {id_: {"account_id": account} for id_ in unbooked}))
 
 
 def _not_made(key: str, outcome: Any) -> Result:
